@@ -1,0 +1,107 @@
+# Everything runs from .venv, which is filled from the hashed locks in requirements/ and only
+# touched again when a lock or pyproject.toml changes. `make help` lists the targets.
+
+PYTHON ?= python3
+HOST ?= 127.0.0.1
+PORT ?= 8080
+WORKERS ?= 2
+PYTEST_ARGS ?=
+LOCK_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+FOREIGN := tests/foreign
+
+# Nothing is built in isolation, as that fetches build tools without looking at any hash. The run
+# lock, installed first, has these tools. Of the dependencies only forbiddenfruit lacks a wheel.
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
+PIP_LOCKED := $(PIP) install --require-hashes --no-build-isolation \
+	--only-binary :all: --no-binary forbiddenfruit
+PIP_EDITABLE := $(PIP) install --no-deps --no-index --no-build-isolation -e .
+UV_LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes
+
+# `make test -j` must not start the tests before the checks have passed.
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: $(VENV)/.stamp-run ## start the server on http://127.0.0.1:8080 (HOST=, PORT=)
+	@exec $(BIN)/tricast serve --host $(HOST) --port $(PORT)
+
+.PHONY: setup
+setup: $(VENV)/.stamp-dev ## install the package and all Python tools into .venv
+	@echo "==> $(VENV) is up to date"
+
+.PHONY: check
+check: $(VENV)/.stamp-dev ## formatting, lint and types
+	@echo "==> ruff format --check"
+	@$(BIN)/ruff format --check .
+	@echo "==> ruff check"
+	@$(BIN)/ruff check .
+	@echo "==> mypy"
+	@$(BIN)/mypy
+
+.PHONY: format
+format: $(VENV)/.stamp-dev ## fix formatting and what lint can fix
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+.PHONY: tools
+tools: $(VENV)/.stamp-dev $(FOREIGN)/node_modules/.stamp ## install what only the tests need: Node packages, Chromium
+	@sh scripts/get-chromium.sh
+
+.PHONY: test
+test: check tools ## the checks, then all tests (WORKERS=, PYTEST_ARGS=)
+	@echo "==> pytest"
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+
+.PHONY: bench-bus
+bench-bus: $(VENV)/.stamp-dev ## measure the message bus alone
+	@$(BIN)/python -m tricast_bench.bus
+
+.PHONY: build
+build: $(VENV)/.stamp-dev ## sdist and wheel in dist/
+	@rm -rf dist
+	@$(BIN)/python -m build --no-isolation
+
+# The run lock is held to the versions of the dev lock, so that users run what was tested.
+.PHONY: lock
+lock: export UV_CUSTOM_COMPILE_COMMAND := make lock
+lock: | $(BIN)/uv ## pin the dependencies anew (LOCK_ARGS=--upgrade for newer ones)
+	$(UV_LOCK) $(LOCK_ARGS) pyproject.toml --all-extras --group dev -o requirements/dev.txt
+	$(UV_LOCK) pyproject.toml --group build -c requirements/dev.txt -o requirements/run.txt
+
+.PHONY: clean
+clean: ## remove build outputs and caches
+	rm -rf build dist .coverage htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name node_modules -prune -o -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: distclean
+distclean: clean ## remove .venv and the Node packages too
+	rm -rf $(VENV) $(FOREIGN)/node_modules
+
+$(BIN)/pip:
+	@PYTHON="$(PYTHON)" sh scripts/make-venv.sh $(VENV)
+
+$(VENV)/.stamp-run: requirements/run.txt pyproject.toml | $(BIN)/pip
+	@echo "==> installing what the server needs into $(VENV)"
+	@$(PIP_LOCKED) -r requirements/run.txt
+	@$(PIP_EDITABLE)
+	@touch $@
+
+$(VENV)/.stamp-dev: requirements/dev.txt $(VENV)/.stamp-run
+	@echo "==> installing the development tools into $(VENV) (about a minute the first time)"
+	@$(PIP_LOCKED) -r requirements/dev.txt
+	@touch $@
+
+$(BIN)/uv:
+	@$(MAKE) --no-print-directory setup
+
+$(FOREIGN)/node_modules/.stamp: $(FOREIGN)/package.json $(FOREIGN)/package-lock.json
+	@sh scripts/get-node-packages.sh $(FOREIGN)
+	@touch $@

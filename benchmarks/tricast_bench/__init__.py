@@ -1,0 +1,1 @@
+"""The benchmark harness: locust users for each transport and a bus micro-benchmark."""
