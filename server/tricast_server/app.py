@@ -1,0 +1,113 @@
+"""Wiring: settings in, an aiohttp application out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from aiohttp import web
+
+from tricast.errors import CommandError, Unavailable
+from tricast_server import assets
+from tricast_server.backplane.base import Backplane
+from tricast_server.drain import drain
+from tricast_server.guard import origin
+from tricast_server.guard.authorise import Authorise, allow_all
+from tricast_server.service import Service
+from tricast_server.settings import Settings
+from tricast_server.transports import longpoll, send, sse, websocket
+from tricast_server.transports.send import respond_error
+
+_Handler = Callable[[web.Request, Service], Awaitable[web.StreamResponse]]
+_Route = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+CORS: web.RequestKey[dict[str, str]] = web.RequestKey("tricast_cors", dict)
+
+CONTENT_SECURITY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src *"
+
+
+def setup(
+    app: web.Application,
+    prefix: str = "/rt",
+    *,
+    settings: Settings | None = None,
+    authorise: Authorise = allow_all,
+    backplane: Backplane | None = None,
+) -> Service:
+    """Mounts the bus, its transports and its page under `prefix` ("" for the root) in an application of yours.
+
+    It starts and stops with the application. The Service that is returned publishes from your own handlers.
+    """
+    service = Service(settings or Settings(), authorise=authorise, backplane=backplane)
+    if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
+        raise ValueError('prefix is "" or begins with a slash and does not end with one')
+
+    def route(handler: _Handler) -> _Route:
+        async def guarded(request: web.Request) -> web.StreamResponse:
+            return await _guard(request, service, handler)
+
+        return guarded
+
+    router = app.router
+    for path, handler in (("/ws", websocket.handle), ("/sse", sse.handle), ("/poll", longpoll.handle)):
+        router.add_get(prefix + path, route(handler), allow_head=False)
+    for path, handler in (("/send", send.handle), ("/topics/{topic}", send.publish)):
+        router.add_post(prefix + path, route(handler))
+    for path in ("/sse", "/poll", "/send", "/topics/{topic}"):
+        router.add_options(prefix + path, route(_preflight))
+    for path, handler in (("/healthz", _healthz), ("/readyz", _readyz), ("/stats", _stats), ("/", _page)):
+        router.add_get(prefix + path, route(handler))
+
+    async def run(app: web.Application) -> AsyncIterator[None]:
+        await service.start()
+        yield
+        await service.close()
+
+    async def stop(app: web.Application) -> None:
+        await drain(service)
+
+    app.cleanup_ctx.append(run)
+    app.on_shutdown.append(stop)
+    app.on_response_prepare.append(_add_cors)
+    return service
+
+
+async def _guard(request: web.Request, service: Service, handler: _Handler) -> web.StreamResponse:
+    """What goes before every handler, and how an error becomes a response."""
+    settings = service.settings
+    request[CORS] = origin.cors_headers(request, settings)
+    try:
+        origin.check_host(request, settings)
+        if handler is not _preflight:
+            origin.check_origin(request, settings)
+        return await handler(request, service)
+    except CommandError as error:
+        return respond_error(error)
+
+
+async def _add_cors(request: web.Request, response: web.StreamResponse) -> None:
+    headers = request.get(CORS)
+    if headers:
+        response.headers.update(headers)
+
+
+async def _preflight(request: web.Request, service: Service) -> web.StreamResponse:
+    return web.Response(status=204, headers=origin.preflight_headers(request, service.settings))
+
+
+async def _healthz(request: web.Request, service: Service) -> web.StreamResponse:
+    return web.json_response({"status": "ok"}, headers={"Cache-Control": "no-store"})
+
+
+async def _readyz(request: web.Request, service: Service) -> web.StreamResponse:
+    if not await service.ready():
+        raise Unavailable("this node is going away", retry_after=1.0)
+    return web.json_response({"status": "ready"}, headers={"Cache-Control": "no-store"})
+
+
+async def _stats(request: web.Request, service: Service) -> web.StreamResponse:
+    return web.json_response(service.stats(), headers={"Cache-Control": "no-store"})
+
+
+async def _page(request: web.Request, service: Service) -> web.StreamResponse:
+    headers = {"Content-Security-Policy": CONTENT_SECURITY, "X-Content-Type-Options": "nosniff"}
+    return web.Response(body=assets.page(), content_type="text/html", charset="utf-8", headers=headers)

@@ -1,0 +1,1 @@
+"""Replicated logs behind one interface."""

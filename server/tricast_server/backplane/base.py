@@ -1,0 +1,103 @@
+"""The backplane: a replicated log that every node of a bus follows.
+
+Guarantees that every implementation gives, and that `tests/contract/test_backplane.py` checks:
+
+- *Order*: offsets grow strictly over all topics, below 2**63. Every tail sees the same entries in the same order.
+- *Once*: an entry is delivered to a tail exactly once.
+- *Acknowledged means kept*: when `append` returns, the entry is in the log, and `bounds` reaches it.
+- *Dedupe*: a publication with an id takes effect at most once per (subject, topic, id) within the window and the
+  epoch. The same key with another event or data raises Conflict.
+- *Who retries*: the publisher, with the same id. `append` never retries by itself.
+- *Epoch*: one life of the log. Where entries are found lost, a new epoch is delivered as an entry of the log.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from tricast.wire import json
+from tricast.wire.cursor import Cursor
+from tricast_server.bus.log import Entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """What somebody asks to append. `data` is JSON text, or bytes."""
+
+    topic: str
+    data: str | bytes
+    event: str | None = None
+    id: str | None = None
+    sender: str | None = None
+    subject: str | None = None
+
+    @property
+    def key(self) -> tuple[str | None, str, str | None]:
+        """What dedupe goes by."""
+        return (self.subject, self.topic, self.id)
+
+    def digest(self) -> bytes:
+        """Equal for publications that say the same: event and data, compared as JSON."""
+        data = self.data if isinstance(self.data, bytes) else json.canonical(self.data).encode()
+        kind = b"b" if isinstance(self.data, bytes) else b"j"
+        event = json.dumps(self.event).encode()
+        return hashlib.blake2b(b"\0".join((kind, event, data)), digest_size=16).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Where a publication stands in the log. `duplicate`: it stood there already."""
+
+    at: Cursor
+    duplicate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EpochStarted:
+    """An entry of the log: from `at` on, cursors carry its epoch. Nothing from before can be resumed."""
+
+    at: Cursor
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a tail that starts now gets: entries after `start`, up to `end`. Both in `epoch`."""
+
+    epoch: str
+    start: int
+    end: int
+
+
+Record: TypeAlias = Entry | EpochStarted
+Deliver: TypeAlias = Callable[[Sequence[Record]], None]
+
+
+class Backplane(ABC):
+    """See the module."""
+
+    @abstractmethod
+    async def append(self, publication: Publication) -> Receipt:
+        """Raises Conflict, or Unavailable: then the outcome may be unknown, and the same id makes a retry safe.
+
+        Appends of one caller that awaits each take effect in that order. When cancelled, the outcome is unknown.
+        """
+
+    @abstractmethod
+    async def tail(self, deliver: Deliver) -> Bounds:
+        """Follow the log: `deliver` gets all that is kept, then all that comes, in batches, in order, on the event
+        loop. Returns when everything up to the end at the time of the call was delivered. Raises Unavailable.
+
+        `deliver` must not raise and must not block.
+        """
+
+    @abstractmethod
+    async def bounds(self) -> Bounds:
+        """What the engine holds now. Raises Unavailable where it cannot be reached: a node is ready only if it can."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Ends all tails. Nothing is delivered afterwards."""

@@ -1,0 +1,1 @@
+"""The bus: one log, many cursors. Knows nothing of HTTP."""

@@ -1,0 +1,348 @@
+"""The bus of one node: the log, who listens, and one flush per tick of the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol, TypeAlias
+
+from tricast.errors import Unavailable
+from tricast.wire.cursor import Cursor
+from tricast.wire.messages import Gap
+from tricast_server.backplane.base import Backplane, EpochStarted, Publication, Receipt, Record
+from tricast_server.bus.log import Entry, Log, Retention
+from tricast_server.bus.subscription import End, Sink, Subscription
+from tricast_server.bus.tasks import end_task
+from tricast_server.bus.timers import Timers
+from tricast_server.bus.view import Framing, Identity, Shown, Slice, View, read
+
+ENCODED_MAX = 4 * 2**20
+TRIM_INTERVAL = 1.0
+PARKED_CHECK = 5.0
+PUBLISH_TIMEOUT = 10.0
+
+
+class Parked:
+    """A poll that waits for the next message of its view. `gone` tells whether its client has left."""
+
+    __slots__ = ("_gone", "_woken", "view")
+
+    def __init__(self, view: View, gone: Callable[[], bool]) -> None:
+        self.view = view
+        self._gone = gone
+        self._woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def deliver(self, data: bytes, now: float) -> None:
+        self.wake()
+
+    def fall_behind(self) -> None:
+        self.wake()
+
+    def wake(self) -> None:
+        if not self._woken.done():
+            self._woken.set_result(None)
+
+    def beat(self, now: float) -> float | None:
+        if self._woken.done():
+            return None
+        if self._gone():
+            self.wake()
+            return None
+        return now + PARKED_CHECK
+
+    async def wait(self, seconds: float) -> None:
+        """Returns when something came, the client left or the time is up. Cancelling is safe."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._woken
+
+
+class Member(Protocol):
+    """Who is told by the flush."""
+
+    def deliver(self, data: bytes, now: float) -> None: ...
+
+    def fall_behind(self) -> None: ...
+
+
+_Key: TypeAlias = tuple[frozenset[str], str, Identity | None]
+
+
+class Audience:
+    """Members that are written the same bytes: same topics, same framing, nobody or the same one hidden."""
+
+    __slots__ = ("framing", "key", "members", "view")
+
+    def __init__(self, key: _Key, view: View, framing: Framing | None) -> None:
+        self.key = key
+        self.view = view
+        self.framing = framing
+        self.members: dict[Member, None] = {}
+
+
+class Bus:
+    """See the module. Times are in seconds. `start` before use, `close` after; all on one event loop."""
+
+    def __init__(
+        self,
+        backplane: Backplane,
+        *,
+        retention: Retention | None = None,
+        heartbeat: float = 15.0,
+        flush_interval: float = 0.0,
+        send_timeout: float = 30.0,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.backplane = backplane
+        self.heartbeat = heartbeat
+        self.send_timeout = send_timeout
+        self.draining = False
+        self.delivered = 0
+        self.bytes_out = 0
+        self.subscriptions: dict[Subscription, None] = {}
+        self._retention = retention or Retention()
+        self._flush_interval = flush_interval
+        self._wall = wall
+        self._log: Log | None = None
+        self._audiences: dict[_Key, Audience] = {}
+        self._by_topic: dict[str, dict[Audience, None]] = {}
+        self._parked: dict[Parked, None] = {}
+        self._pending: list[Entry] = []
+        self._flushed = Cursor("", 0)
+        self._flush_handle: asyncio.Handle | None = None
+        self._encoded: dict[tuple[str, int], bytes] = {}
+        self._encoded_size = 0
+        self._publishing = 0
+        self._published: asyncio.Event | None = None
+        self._reached: asyncio.Event | None = None
+        self._trimmer: asyncio.Task[None] | None = None
+        self._timers: Timers | None = None
+
+    # Life
+
+    async def start(self) -> None:
+        """Raises Unavailable where the backplane cannot be reached."""
+        loop = asyncio.get_running_loop()
+        self.now = loop.time
+        self._loop = loop
+        self._timers = Timers(loop)
+        bounds = await self.backplane.bounds()
+        self._log = Log(bounds.epoch, head=bounds.start, retention=self._retention)
+        self._flushed = self.log.cursor
+        await self.backplane.tail(self._take)
+        self._trimmer = asyncio.create_task(self._trim())
+
+    async def close(self) -> None:
+        """Idempotent."""
+        for subscription in list(self.subscriptions):
+            await subscription.aclose()
+        self.wake_parked()
+        await self.backplane.close()
+        if self._timers is not None:
+            self._timers.close()
+        if self._flush_handle is not None:
+            self._flush_handle.cancel()
+        if self._trimmer is not None:
+            await end_task(self._trimmer)
+            self._trimmer = None
+
+    @property
+    def log(self) -> Log:
+        assert self._log is not None, "the bus was not started"
+        return self._log
+
+    @property
+    def flushed(self) -> Cursor:
+        """The cursor of every live subscription."""
+        return self._flushed
+
+    # Writing
+
+    async def publish(self, publication: Publication) -> Receipt:
+        """Appends, and returns once this node's own readers can have it. Raises Conflict, Unavailable."""
+        if self.draining:
+            raise Unavailable("this node is going away", retry_after=1.0)
+        self._publishing += 1
+        try:
+            async with asyncio.timeout(PUBLISH_TIMEOUT):
+                receipt = await self.backplane.append(publication)
+                await self.reached(receipt.at)
+        except TimeoutError:
+            raise Unavailable("the backplane did not answer; the outcome is unknown", retry_after=1.0) from None
+        finally:
+            self._publishing -= 1
+            if self._published is not None:
+                self._published.set()
+        return receipt
+
+    async def stop_publishing(self) -> None:
+        """From here on publishes are refused; returns when those under way are in the log and flushed."""
+        self.draining = True
+        while self._publishing:
+            self._published = asyncio.Event()
+            await self._published.wait()
+        self.flush()
+
+    async def reached(self, cursor: Cursor) -> None:
+        """Returns when this node's log holds all up to `cursor`, or has another epoch. No deadline of its own."""
+        while self.log.epoch == cursor.epoch and self.log.head < cursor.offset:
+            self._reached = self._reached or asyncio.Event()
+            await self._reached.wait()
+
+    def _take(self, records: Sequence[Record]) -> None:
+        """What the backplane's tail delivers."""
+        for record in records:
+            if isinstance(record, EpochStarted):
+                self._change_epoch(record.at)
+            else:
+                self.log.append(record)
+                self._pending.append(record)
+        if self._pending and self._flush_handle is None:
+            self._flush_handle = (
+                self._loop.call_later(self._flush_interval, self.flush)
+                if self._flush_interval
+                else self._loop.call_soon(self.flush)
+            )
+        if self._reached is not None:
+            self._reached.set()
+            self._reached = None
+
+    def _change_epoch(self, at: Cursor) -> None:
+        self.flush()
+        self.log.restart(at.epoch, at.offset)
+        self._encoded.clear()
+        self._encoded_size = 0
+        members = [member for audience in self._audiences.values() for member in audience.members]
+        for member in members:
+            member.fall_behind()  # its cursor is of the old epoch, so it goes on with a gap
+        self._flushed = self.log.cursor
+
+    async def _trim(self) -> None:
+        while True:
+            self.log.trim(self._wall())
+            await asyncio.sleep(TRIM_INTERVAL)
+
+    # Reading
+
+    def subscribe(self, sink: Sink, view: View, cursor: Cursor, on_end: Callable[[End], None]) -> Subscription:
+        """A subscription that has not started yet. Whoever owns the connection closes it with `aclose`."""
+        subscription = Subscription(self, sink, view, cursor, on_end)
+        self.subscriptions[subscription] = None
+        assert self._timers is not None
+        self._timers.add(self.now() + self.heartbeat, subscription)
+        return subscription
+
+    def forget(self, subscription: Subscription) -> None:
+        self.subscriptions.pop(subscription, None)
+
+    @contextlib.contextmanager
+    def park(self, view: View, gone: Callable[[], bool]) -> Iterator[Parked]:
+        """A parked poll. Between a read that found nothing and this there must be no await."""
+        self.flush()
+        parked = Parked(view, gone)
+        audience = self._audience(view, None)
+        audience.members[parked] = None
+        self._parked[parked] = None
+        assert self._timers is not None
+        self._timers.add(self.now() + PARKED_CHECK, parked)
+        try:
+            yield parked
+        finally:
+            del self._parked[parked]
+            self._drop(audience, parked)
+
+    @property
+    def parked(self) -> int:
+        return len(self._parked)
+
+    def wake_parked(self) -> None:
+        for parked in list(self._parked):
+            parked.wake()
+
+    def read(self, view: View, after: Cursor, *, reason: str = "expired", limit: int = 500, size: int = 2**20) -> Slice:
+        return read(self.log, view, after, reason=reason, limit=limit, size=size)
+
+    def encode(self, shown: Sequence[Shown], framing: Framing) -> list[bytes]:
+        """Each as bytes; an entry is encoded once per framing, not once per reader."""
+        return [
+            framing.frame(item, item.cursor) if isinstance(item, Gap) else self._encode(item, framing) for item in shown
+        ]
+
+    def _encode(self, entry: Entry, framing: Framing) -> bytes:
+        key = (framing.name, entry.offset)
+        data = self._encoded.get(key)
+        if data is None:
+            data = framing.entry(entry, self.log.epoch)
+            if self._encoded_size > ENCODED_MAX:
+                self._encoded.clear()
+                self._encoded_size = 0
+            self._encoded[key] = data
+            self._encoded_size += len(data)
+        return data
+
+    # The live set
+
+    def join(self, subscription: Subscription) -> None:
+        self._audience(subscription.view, subscription.sink.framing).members[subscription] = None
+
+    def leave(self, subscription: Subscription) -> None:
+        self._drop(self._audience(subscription.view, subscription.sink.framing), subscription)
+
+    def flush(self) -> None:
+        """Write what has come since the last flush to everyone live, in log order. Never suspends."""
+        if self._flush_handle is not None:
+            self._flush_handle.cancel()
+            self._flush_handle = None
+        if not self._pending:
+            return
+        pending, self._pending = self._pending, []
+        now = self.now()
+        for audience, entries in self._told(pending).items():
+            if audience.view.hidden is not None:
+                entries = [entry for entry in entries if audience.view.shows(entry)]
+            if entries:
+                self._tell(audience, entries, now)
+        self._flushed = Cursor(self.log.epoch, pending[-1].offset)
+
+    def _told(self, pending: Sequence[Entry]) -> dict[Audience, list[Entry]]:
+        told: dict[Audience, list[Entry]] = {}
+        for entry in pending:
+            for audience in self._by_topic.get(entry.topic, ()):
+                told.setdefault(audience, []).append(entry)
+        return told
+
+    def _tell(self, audience: Audience, entries: Sequence[Entry], now: float) -> None:
+        framing = audience.framing
+        data = framing.join([self._encode(entry, framing) for entry in entries]) if framing is not None else b""
+        members = list(audience.members)
+        for member in members:
+            member.deliver(data, now)
+        if framing is not None:  # a poll counts what it then reads
+            self.count(len(members) * len(entries), len(members) * len(data))
+
+    def count(self, delivered: int, size: int) -> None:
+        """What was written to subscribers: messages and gaps, and their bytes."""
+        self.delivered += delivered
+        self.bytes_out += size
+
+    def _audience(self, view: View, framing: Framing | None) -> Audience:
+        key = (frozenset(view.topics), framing.name if framing is not None else "", view.hidden)
+        audience = self._audiences.get(key)
+        if audience is None:
+            audience = self._audiences[key] = Audience(key, view, framing)
+            for topic in view.topics:
+                self._by_topic.setdefault(topic, {})[audience] = None
+        return audience
+
+    def _drop(self, audience: Audience, member: Member) -> None:
+        audience.members.pop(member, None)
+        if audience.members or self._audiences.get(audience.key) is not audience:
+            return
+        del self._audiences[audience.key]
+        for topic in audience.view.topics:
+            audiences = self._by_topic[topic]
+            del audiences[audience]
+            if not audiences:
+                del self._by_topic[topic]

@@ -1,0 +1,53 @@
+"""One timer for all that wait: heartbeats and checks cost a heap entry each, not a handle of the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from itertools import count
+from typing import Protocol
+
+GRANULARITY = 0.02
+
+
+class Timed(Protocol):
+    def beat(self, now: float) -> float | None:
+        """Called at or after the time asked for. Returns the next time, or None to be forgotten. Must not block."""
+
+
+class Timers:
+    """Times are the loop's clock, seconds."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._heap: list[tuple[float, int, Timed]] = []
+        self._number = count()
+        self._handle: asyncio.TimerHandle | None = None
+
+    def add(self, when: float, timed: Timed) -> None:
+        heapq.heappush(self._heap, (when, next(self._number), timed))
+        self._arm()
+
+    def close(self) -> None:
+        self._heap.clear()
+        if self._handle is not None:
+            self._handle.cancel()
+
+    def _arm(self) -> None:
+        when = self._heap[0][0]
+        if self._handle is not None:
+            if self._handle.when() <= when:
+                return
+            self._handle.cancel()
+        self._handle = self._loop.call_at(when + GRANULARITY, self._run)
+
+    def _run(self) -> None:
+        self._handle = None
+        now = self._loop.time()
+        while self._heap and self._heap[0][0] <= now:
+            _, number, timed = heapq.heappop(self._heap)
+            again = timed.beat(now)
+            if again is not None:
+                heapq.heappush(self._heap, (max(again, now + GRANULARITY), number, timed))
+        if self._heap:
+            self._arm()

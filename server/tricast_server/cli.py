@@ -1,0 +1,156 @@
+"""`tricast serve`: the bus as a program of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from typing import Annotated, Any
+
+import typer
+from aiohttp import web
+from rich.console import Console
+from rich.logging import RichHandler
+
+from tricast_server.app import setup
+from tricast_server.drain import drain
+from tricast_server.settings import Settings
+
+_DEFAULTS = Settings(node="n")
+KEEPALIVE = 75.0
+"""Seconds an idle connection is kept; proxies in front commonly keep theirs for 60."""
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the server's commands to `tricast`."""
+    app.command()(serve)
+
+
+def _option(name: str, help: str, **more: Any) -> Any:
+    return typer.Option(f"--{name}", envvar=f"TRICAST_{name.upper().replace('-', '_')}", help=help, **more)
+
+
+def serve(
+    host: Annotated[str, _option("host", "Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, _option("port", "Port to listen on.", min=0, max=65535)] = 8080,
+    retention_count: Annotated[
+        int, _option("retention-count", "Messages kept per topic, for those who come back.")
+    ] = _DEFAULTS.retention_count,
+    retention_age: Annotated[float, _option("retention-age", "Seconds a message is kept.")] = _DEFAULTS.retention_age,
+    retention_bytes: Annotated[
+        int, _option("retention-bytes", "Bytes kept over all topics; the oldest go first.")
+    ] = _DEFAULTS.retention_bytes,
+    dedupe_window: Annotated[
+        float, _option("dedupe-window", "Seconds in which a publish with the same id takes effect once.")
+    ] = _DEFAULTS.dedupe_window,
+    heartbeat: Annotated[
+        float, _option("heartbeat", "Seconds of silence after which a heartbeat is sent.")
+    ] = _DEFAULTS.heartbeat,
+    drain_timeout: Annotated[
+        float, _option("drain-timeout", "Seconds that clients have to fetch the rest after SIGTERM.")
+    ] = _DEFAULTS.drain_timeout,
+    flush_interval: Annotated[
+        float,
+        _option("flush-interval", "Seconds to collect messages before they are written: less CPU, more latency."),
+    ] = _DEFAULTS.flush_interval,
+    max_message: Annotated[
+        int, _option("max-message", "Bytes of one message's data as JSON, 512000 at most.")
+    ] = _DEFAULTS.max_message,
+    max_body: Annotated[int, _option("max-body", "Bytes of one POST.")] = _DEFAULTS.max_body,
+    max_topics: Annotated[int, _option("max-topics", "Topics of one connection.")] = _DEFAULTS.max_topics,
+    write_buffer: Annotated[
+        int, _option("write-buffer", "Bytes that may wait in memory for a client that reads slowly.")
+    ] = _DEFAULTS.write_buffer,
+    allow_origin: Annotated[
+        list[str] | None,
+        _option("allow-origin", "Another origin whose pages may connect, as https://example.com; '*' for any."),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        _option("allow-host", "A host name served here besides localhost; '*' for any. Wanted behind a public name."),
+    ] = None,
+    public_url: Annotated[
+        str | None, _option("public-url", "Where browsers see this server, if a proxy rewrites the Host header.")
+    ] = None,
+    node: Annotated[str | None, _option("node", "This node's name in hello and /stats.")] = None,
+) -> None:
+    """Serve the bus over WebSocket, Server-Sent Events and long polling.
+
+    Ends on SIGTERM or Ctrl-C after every client that reads has got what was acknowledged; a second one ends at once.
+    """
+    values: dict[str, Any] = {
+        "retention_count": retention_count,
+        "retention_age": retention_age,
+        "retention_bytes": retention_bytes,
+        "dedupe_window": dedupe_window,
+        "heartbeat": heartbeat,
+        "drain_timeout": drain_timeout,
+        "flush_interval": flush_interval,
+        "max_message": max_message,
+        "max_body": max_body,
+        "max_topics": max_topics,
+        "write_buffer": write_buffer,
+        "allow_origins": tuple(allow_origin or ()),
+        "allow_hosts": (*_DEFAULTS.allow_hosts, *(allow_host or ())),
+        "public_url": public_url,
+    }
+    if node is not None:
+        values["node"] = node
+    try:
+        settings = Settings(**values)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    logging.basicConfig(
+        level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=Console(stderr=True), show_path=False)]
+    )
+    try:
+        asyncio.run(_serve(host, port, settings))
+    except OSError as error:
+        Console(stderr=True, highlight=False).print(
+            f"[red]Cannot listen on {host}:{port}:[/] {error.strerror or error}. "
+            "Is something running there already? --port picks another port."
+        )
+        raise typer.Exit(1) from None
+
+
+async def _serve(host: str, port: int, settings: Settings) -> None:
+    app = web.Application()
+    service = setup(app, "", settings=settings)
+    runner = web.AppRunner(
+        app, access_log=None, handler_cancellation=True, keepalive_timeout=KEEPALIVE, shutdown_timeout=1.0
+    )
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port, backlog=1024)
+        await site.start()
+        stop = _stop_signal()
+        name = f"[{host}]" if ":" in host else host
+        bound = runner.addresses[0][1]
+        logging.info("tricast serves on http://%s:%s (Ctrl-C ends it)", name, bound)
+        await stop.wait()
+        await site.stop()
+        logging.info("draining: clients get the rest and a bye, %g s at most", settings.drain_timeout)
+        stop.clear()
+        await _first(drain(service), stop.wait())
+    finally:
+        await runner.cleanup()
+
+
+def _stop_signal() -> asyncio.Event:
+    """Set at SIGTERM and SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _first(*coroutines: Any) -> None:
+    """Returns when one has ended, and has ended the others. Raises what it raised."""
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
+    done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in rest:
+        task.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)
+    for task in done:
+        task.result()

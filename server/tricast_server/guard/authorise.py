@@ -1,0 +1,42 @@
+"""The hook by which an application says who may do what."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from aiohttp import web
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """What somebody asks for. `topics` are those to listen to or to publish to.
+
+    `token` is the bearer token from the `Authorization` header or the `token` query, or None. `client` is a claim.
+    """
+
+    what: Literal["subscribe", "publish"]
+    topics: tuple[str, ...]
+    client: str
+    token: str | None
+    request: web.Request
+
+
+Authorise: TypeAlias = Callable[[Access], Awaitable[str | None]]
+"""Returns the subject (who it is, for `sub` and dedupe), or None for nobody in particular.
+
+Raises `tricast.errors.Unauthorized` or `Forbidden` to refuse. Asked at every connect, subscribe, `/send` and publish.
+"""
+
+
+async def allow_all(access: Access) -> str | None:
+    return None
+
+
+def bearer_token(request: web.Request) -> str | None:
+    """RFC 6750, 2.1 and 2.3."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip()
+    return request.query.get("token")

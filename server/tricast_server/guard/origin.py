@@ -1,0 +1,74 @@
+"""Which pages may ask: Origin and Host (RFC 6454, RFC 9110 7.2), and the CORS answers that go with it."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from tricast.errors import Forbidden
+from tricast_server.settings import Settings
+
+EXPOSED = "Tricast-Cursor, Retry-After"
+ANY = "*"
+
+
+def check_host(request: web.Request, settings: Settings) -> None:
+    """A name that is not ours is a page that had its own name point here (DNS rebinding). Raises Forbidden."""
+    allowed = settings.allow_hosts
+    if ANY in allowed:
+        return
+    host = _host_of(request.host)
+    if host not in allowed and host != _host_of(_authority(settings.public_url or "")):
+        raise Forbidden(f"this host name is not served here: {host[:64]!a}; --allow-host names those that are")
+
+
+def check_origin(request: web.Request, settings: Settings) -> None:
+    """No Origin is no browser. Raises Forbidden for a foreign one; `null` is foreign."""
+    origin = request.headers.get("Origin")
+    if origin is not None and not (_is_own(request, origin, settings) or _is_allowed(origin, settings)):
+        raise Forbidden(f"pages of {origin[:128]!a} may not use this server; --allow-origin names those that may")
+
+
+def cors_headers(request: web.Request, settings: Settings) -> dict[str, str]:
+    """Headers for an answer to this request, whatever it says."""
+    origin = request.headers.get("Origin")
+    headers = {"Vary": "Origin"}
+    if origin is not None and _is_allowed(origin, settings):
+        headers["Access-Control-Allow-Origin"] = origin
+        headers["Access-Control-Expose-Headers"] = EXPOSED
+    return headers
+
+
+def preflight_headers(request: web.Request, settings: Settings) -> dict[str, str]:
+    """The answer to OPTIONS (WHATWG Fetch, 3.2.2)."""
+    headers = cors_headers(request, settings)
+    if "Access-Control-Allow-Origin" in headers:
+        headers["Access-Control-Allow-Methods"] = "GET, POST"
+        headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, Last-Event-ID"
+        headers["Access-Control-Max-Age"] = "600"
+    return headers
+
+
+def _is_own(request: web.Request, origin: str, settings: Settings) -> bool:
+    if settings.public_url is not None:
+        return origin == settings.public_url.rstrip("/")
+    # The scheme is not compared: behind a proxy that ends TLS this server sees http.
+    return _authority(origin) == request.host
+
+
+def _is_allowed(origin: str, settings: Settings) -> bool:
+    return origin != "null" and (origin in settings.allow_origins or ANY in settings.allow_origins)
+
+
+def _authority(url: str) -> str:
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return ""
+
+
+def _host_of(authority: str) -> str:
+    """The name without its port; an IPv6 address keeps its brackets."""
+    host, colon, port = authority.rpartition(":")
+    return (host if colon and port.isdigit() else authority).lower()

@@ -1,0 +1,119 @@
+"""What the handlers share: the bus, the settings, who is connected."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tricast.errors import BadRequest
+from tricast.wire import json
+from tricast.wire.commands import topic_list
+from tricast.wire.cursor import is_name
+from tricast.wire.messages import PROTOCOL, Bye, Hello, JsonValue
+from tricast_server.backplane.base import Backplane, Publication, Receipt
+from tricast_server.backplane.memory import MemoryBackplane
+from tricast_server.bus.bus import Bus
+from tricast_server.guard.authorise import Authorise, allow_all
+from tricast_server.settings import Settings
+
+RECONNECT_SPREAD = 2.0
+
+
+class Service:
+    """One node. `start` and `close` are called by the application that `setup` mounted it in."""
+
+    def __init__(
+        self, settings: Settings, *, authorise: Authorise = allow_all, backplane: Backplane | None = None
+    ) -> None:
+        self.settings = settings
+        self.authorise = authorise
+        self.bus = Bus(
+            backplane or MemoryBackplane(dedupe_window=settings.dedupe_window),
+            retention=settings.retention,
+            heartbeat=settings.heartbeat,
+            flush_interval=settings.flush_interval,
+            send_timeout=max(30.0, 2 * settings.heartbeat),
+        )
+        self.connections: Counter[str] = Counter()
+        # Connections whose last poll was answered, and whose client has not been told to go: a drain waits for them.
+        self.pollers: set[asyncio.Transport] = set()
+        self._started = time.monotonic()
+
+    async def start(self) -> None:
+        """Raises Unavailable where the backplane cannot be reached."""
+        await self.bus.start()
+
+    async def close(self) -> None:
+        """Idempotent."""
+        await self.bus.close()
+
+    async def publish(
+        self,
+        topic: str,
+        data: JsonValue | bytes,
+        *,
+        event: str | None = None,
+        id: str | None = None,
+        sender: str | None = None,
+    ) -> Receipt:
+        """Publish from the application's own code: no limits and no authorisation.
+
+        Raises BadRequest, Conflict, Unavailable.
+        """
+        topic_list([topic])
+        for name in (id, sender):
+            if name is not None and not is_name(name):
+                raise BadRequest("id and sender are 1 to 64 characters of A-Za-z0-9_-")
+        payload = data if isinstance(data, bytes) else json.dumps(data)
+        return await self.bus.publish(Publication(topic=topic, data=payload, event=event, id=id, sender=sender))
+
+    @contextmanager
+    def connected(self, transport: str) -> Iterator[None]:
+        """Counts a connection while it is open."""
+        self.connections[transport] += 1
+        try:
+            yield
+        finally:
+            self.connections[transport] -= 1
+
+    def hello(self, transport: str, client: str, topics: tuple[str, ...], cursor: str) -> Hello:
+        return Hello(
+            protocol=PROTOCOL,
+            transport=transport,
+            client=client,
+            cursor=cursor,
+            heartbeat=self.settings.heartbeat,
+            dedupe_window=self.settings.dedupe_window,
+            topics=topics,
+            node=self.settings.node,
+        )
+
+    def bye(self) -> Bye:
+        """Each with another time to come back, so that they do not all come at once."""
+        return Bye(reason="drain", reconnect_after=round(random.uniform(0.1, RECONNECT_SPREAD), 2))
+
+    async def ready(self) -> bool:
+        """Whether new clients are welcome. Raises Unavailable where the backplane cannot be reached."""
+        if self.bus.draining:
+            return False
+        await self.bus.backplane.bounds()
+        return True
+
+    def stats(self) -> dict[str, Any]:
+        """For `/stats`. No topic names."""
+        log = self.bus.log
+        return {
+            "node": self.settings.node,
+            "uptime": round(time.monotonic() - self._started, 3),
+            "draining": self.bus.draining,
+            "connections": {name: self.connections[name] for name in ("ws", "sse", "poll")},
+            "topics": log.topics,
+            "messages": {"published": log.appended, "kept": len(log), "delivered": self.bus.delivered},
+            "bytes": {"kept": log.size, "delivered": self.bus.bytes_out},
+            "cursor": str(log.cursor),
+        }

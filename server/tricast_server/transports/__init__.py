@@ -1,0 +1,1 @@
+"""Thin writers of one cursor, one per transport."""

@@ -1,0 +1,128 @@
+"""One dispatcher for the commands of all transports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from aiohttp import web
+
+from tricast.errors import BadRequest, CommandError, TooLarge
+from tricast.wire import json
+from tricast.wire.commands import command_of, ref_of
+from tricast.wire.messages import (
+    NO_DATA,
+    Command,
+    Echo,
+    Error,
+    JsonValue,
+    Ping,
+    Publish,
+    Refresh,
+    Reply,
+    Subscribe,
+    Unsubscribe,
+)
+from tricast_server.backplane.base import Publication, Receipt
+from tricast_server.guard.authorise import Access
+from tricast_server.service import Service
+
+
+class Stream(Protocol):
+    """What only a two-way connection can do."""
+
+    async def subscribe(self, topics: tuple[str, ...], ref: str | None) -> Reply: ...
+
+    async def unsubscribe(self, topics: tuple[str, ...], ref: str | None) -> Reply: ...
+
+    def ping_later(self, ping: Ping) -> None:
+        """Answers `ping` after its delay. Raises TooMany."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Caller:
+    """Who sends commands, and over what. `topic` is where short forms publish to."""
+
+    service: Service
+    request: web.Request
+    client: str
+    subject: str | None
+    token: str | None
+    topic: str
+    stream: Stream | None = None
+
+    async def run(self, value: JsonValue) -> Reply | Error | None:
+        """Carries out one command; what is wrong with it is the answer. None: it is answered later."""
+        try:
+            return await self._perform(command_of(value))
+        except CommandError as error:
+            return error_frame(error, ref_of(value))
+
+    async def publish(self, command: Publish) -> Receipt:
+        """Raises CommandError."""
+        topic = command.topic or self.topic
+        access = Access(what="publish", topics=(topic,), client=self.client, token=self.token, request=self.request)
+        self.subject = await self.service.authorise(access)
+        publication = Publication(
+            topic=topic,
+            data=payload_of(command.data, self.service.settings.max_message),
+            event=command.event,
+            id=command.id,
+            sender=self.client,
+            subject=self.subject,
+        )
+        return await self.service.bus.publish(publication)
+
+    async def _perform(self, command: Command) -> Reply | None:
+        match command:
+            case Publish():
+                receipt = await self.publish(command)
+                return Reply(action="publish", ref=command.ref, at=str(receipt.at), duplicate=receipt.duplicate)
+            case Echo():
+                return await self._echo(command)
+            case Ping(delay=0):
+                return Reply(action="ping", ref=command.ref)
+            case Refresh():
+                return await self._refresh(command)
+        if self.stream is None:
+            raise BadRequest("this needs a WebSocket; on the other transports connect again with other topics")
+        match command:
+            case Ping():
+                self.stream.ping_later(command)
+                return None
+            case Subscribe():
+                return await self.stream.subscribe(command.topics, command.ref)
+            case Unsubscribe():
+                return await self.stream.unsubscribe(command.topics, command.ref)
+
+    async def _echo(self, command: Echo) -> Reply:
+        if command.reply_to is None:
+            if command.data is not NO_DATA:
+                payload_of(command.data, self.service.settings.max_message)
+            return Reply(action="echo", ref=command.ref, data=command.data)
+        data = None if command.data is NO_DATA else command.data
+        receipt = await self.publish(Publish(topic=command.reply_to, data=data, event="echo"))
+        return Reply(action="echo", ref=command.ref, at=str(receipt.at))
+
+    async def _refresh(self, command: Refresh) -> Reply:
+        access = Access(what="subscribe", topics=(), client=self.client, token=command.token, request=self.request)
+        self.subject = await self.service.authorise(access)
+        self.token = command.token
+        return Reply(action="refresh", ref=command.ref)
+
+
+def payload_of(data: JsonValue | bytes, most: int) -> str | bytes:
+    """Data as the log keeps it. Raises BadRequest, TooLarge."""
+    if isinstance(data, bytes):
+        payload: str | bytes = data
+        size = (len(data) + 2) // 3 * 4  # as base64, the form it has in JSON
+    else:
+        payload = json.dumps(data)
+        size = len(payload.encode())
+    if size > most:
+        raise TooLarge(f"data of {size} bytes is over the limit of {most}")
+    return payload
+
+
+def error_frame(error: CommandError, ref: str | None = None) -> Error:
+    return Error(code=error.code, message=error.message, ref=ref, retry_after=error.retry_after)

@@ -1,0 +1,131 @@
+"""`GET /poll`: a pure read that waits. Only the cursor of the next poll acknowledges anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from tricast.errors import BadRequest
+from tricast.wire import json
+from tricast.wire.cursor import Cursor
+from tricast.wire.messages import Bye, Frame, Hello
+from tricast_server.bus.log import Entry
+from tricast_server.bus.view import Framing, Slice, View
+from tricast_server.framing import JSON, TEXT
+from tricast_server.guard.authorise import Access, bearer_token
+from tricast_server.service import Service
+from tricast_server.transports.connect import Params, locate
+
+ANSWER_BYTES = 2**20
+PURGE_POLLERS = 1024
+
+
+class _JsonBatch(Framing):
+    """Objects of one array."""
+
+    name = "poll.json"
+
+    def entry(self, entry: Entry, epoch: str) -> bytes:
+        return JSON.entry(entry, str(Cursor(epoch, entry.offset))).encode()
+
+    def frame(self, frame: Frame, cursor: str) -> bytes:
+        return json.encode(frame).encode()
+
+    def join(self, frames: Sequence[bytes]) -> bytes:
+        return b",".join(frames)
+
+
+class _TextBatch(Framing):
+    """One line per message; nothing else is shown."""
+
+    name = "poll.text"
+
+    def entry(self, entry: Entry, epoch: str) -> bytes:
+        return TEXT.line(entry, str(Cursor(epoch, entry.offset))).encode() + b"\n"
+
+    def frame(self, frame: Frame, cursor: str) -> bytes:
+        return b""
+
+    def join(self, frames: Sequence[bytes]) -> bytes:
+        return b"".join(frames)
+
+
+_JSON_BATCH = _JsonBatch()
+_TEXT_BATCH = _TextBatch()
+
+
+async def handle(request: web.Request, service: Service) -> web.StreamResponse:
+    """One poll. Without a cursor it is answered at once with hello; else when there is something, or time is up."""
+    bus = service.bus
+    params = Params.of(request, service.settings)
+    if params.format not in (JSON, TEXT):
+        raise BadRequest("this format is not served on /poll")
+    access = Access(
+        what="subscribe",
+        topics=params.topics,
+        client=params.client,
+        token=bearer_token(request),
+        request=request,
+    )
+    view = params.view(await service.authorise(access))
+    start = await locate(bus, params.topics, params.cursor, params.last)
+    with service.connected("poll"):
+        part = bus.read(view, start.cursor, limit=params.limit, size=ANSWER_BYTES)
+        hello = None
+        if params.cursor is None:
+            hello = service.hello("poll", params.client, params.topics, start.asked)
+        elif not part.shown and params.wait and not bus.draining:
+            part = await _wait(request, service, view, start.cursor, params)
+    bye = service.bye() if bus.draining and not part.more else None
+    return _answer(request, service, params, part, hello, bye)
+
+
+async def _wait(request: web.Request, service: Service, view: View, cursor: Cursor, params: Params) -> Slice:
+    def gone() -> bool:
+        return request.transport is None or request.transport.is_closing()
+
+    with service.bus.park(view, gone) as parked:
+        await parked.wait(params.wait)
+    return service.bus.read(view, cursor, limit=params.limit, size=ANSWER_BYTES)
+
+
+def _answer(
+    request: web.Request, service: Service, params: Params, part: Slice, hello: Hello | None, bye: Bye | None
+) -> web.Response:
+    framing: Framing = _TEXT_BATCH if params.format is TEXT else _JSON_BATCH
+    body = framing.join(service.bus.encode(part.shown, framing))
+    cursor = str(part.next)
+    if params.format is TEXT:
+        content_type = "text/plain"
+    else:
+        content_type = "application/json"
+        more = b""
+        if hello is not None:
+            more += b',"hello":' + json.encode(hello).encode()
+        if bye is not None:
+            more += b',"bye":' + json.encode(bye).encode()
+        body = b'{"cursor":"%b","messages":[%b]%b}' % (cursor.encode(), body, more)
+    service.bus.count(len(part.shown), len(body))
+    response = web.Response(
+        body=body,
+        content_type=content_type,
+        charset="utf-8",
+        headers={"Cache-Control": "no-store", "Tricast-Cursor": cursor},
+    )
+    _remember(request, service, response, told_to_go=bye is not None)
+    return response
+
+
+def _remember(request: web.Request, service: Service, response: web.Response, *, told_to_go: bool) -> None:
+    """Whoever has been answered may come again: a drain waits for those that have not been told to go."""
+    transport = request.transport
+    if transport is None:
+        return
+    if told_to_go:
+        service.pollers.discard(transport)
+        response.force_close()
+        return
+    if len(service.pollers) >= PURGE_POLLERS:
+        service.pollers = {known for known in service.pollers if not known.is_closing()}
+    service.pollers.add(transport)

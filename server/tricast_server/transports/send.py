@@ -1,0 +1,119 @@
+"""`POST /send`: commands over HTTP. `POST /topics/{topic}`: publish a body as it is."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+
+from aiohttp import web
+
+from tricast.errors import COMMAND_ERRORS, BadRequest, CommandError, TooLarge, Unavailable
+from tricast.wire import json
+from tricast.wire.commands import command_of, ref_of, topic_list
+from tricast.wire.cursor import DEFAULT_TOPIC
+from tricast.wire.messages import Error, Frame, JsonValue, Publish, Reply
+from tricast_server.guard.authorise import bearer_token
+from tricast_server.service import Service
+from tricast_server.transports.commands import Caller, error_frame
+from tricast_server.transports.connect import check_version, client_of
+
+COMMANDS_MAX = 100
+BODY_TIMEOUT = 30.0
+_TEXT_TYPES = ("application/x-www-form-urlencoded",)
+"""What `curl -d` says of a body that it was given as text."""
+
+
+async def handle(request: web.Request, service: Service) -> web.StreamResponse:
+    """One object, or an array that is carried out in order."""
+    caller = _caller(request, service, _first_topic(request))
+    value = json.loads(await read_body(request, service.settings.max_body))
+    if not isinstance(value, list):
+        answer = await caller.run(value)
+        assert answer is not None, "only a stream answers later"
+        return respond(answer)
+    if not 1 <= len(value) <= COMMANDS_MAX:
+        raise BadRequest(f"an array of 1 to {COMMANDS_MAX} commands")
+    return web.json_response(text=f"[{','.join([json.encode(a) for a in await _run_all(caller, value)])}]")
+
+
+async def publish(request: web.Request, service: Service) -> web.StreamResponse:
+    """The body is the data: JSON, text or bytes by its Content-Type."""
+    topic = topic_list([request.match_info["topic"]])[0]
+    caller = _caller(request, service, topic)
+    body = await read_body(request, service.settings.max_body)
+    members = {"action": "publish", "topic": topic, "data": None}
+    members.update({name: request.query[name] for name in ("event", "id") if name in request.query})
+    checked = command_of(members)
+    assert isinstance(checked, Publish)
+    command = Publish(topic=topic, event=checked.event, id=checked.id, data=_data_of(request, body))
+    receipt = await caller.publish(command)
+    return respond(Reply(action="publish", at=str(receipt.at), duplicate=receipt.duplicate))
+
+
+async def read_body(request: web.Request, most: int) -> bytes:
+    """The whole body. Raises TooLarge, BadRequest where it does not come in time."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT):
+            async for chunk in request.content.iter_any():
+                body += chunk
+                if len(body) > most:
+                    raise TooLarge(f"a body of over {most} bytes")
+    except TimeoutError:
+        raise BadRequest(f"the body did not come within {BODY_TIMEOUT:.0f} s") from None
+    return bytes(body)
+
+
+def respond(frame: Frame) -> web.Response:
+    """A reply or an error as a response with its status."""
+    status = COMMAND_ERRORS[frame.code].status if isinstance(frame, Error) else 200
+    response = web.json_response(text=json.encode(frame), status=status)
+    if isinstance(frame, Error) and frame.retry_after is not None:
+        response.headers["Retry-After"] = str(math.ceil(frame.retry_after))
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def respond_error(error: CommandError) -> web.Response:
+    return respond(error_frame(error))
+
+
+async def _run_all(caller: Caller, values: list[JsonValue]) -> list[Reply | Error]:
+    answers: list[Reply | Error] = []
+    for value in values:
+        if answers and isinstance(answers[-1], Error) and answers[-1].code == Unavailable.code:
+            skipped = Unavailable("not attempted: a command before it failed", retry_after=answers[-1].retry_after)
+            answers.append(error_frame(skipped, ref_of(value)))
+            continue
+        answer = await caller.run(value)
+        assert answer is not None, "only a stream answers later"
+        answers.append(answer)
+    return answers
+
+
+def _caller(request: web.Request, service: Service, topic: str) -> Caller:
+    check_version(request)
+    return Caller(
+        service=service,
+        request=request,
+        client=client_of(request),
+        subject=None,
+        token=bearer_token(request),
+        topic=topic,
+    )
+
+
+def _first_topic(request: web.Request) -> str:
+    return topic_list(request.query.get("topics", DEFAULT_TOPIC).split(","))[0]
+
+
+def _data_of(request: web.Request, body: bytes) -> JsonValue | bytes:
+    kind = request.content_type
+    if kind == "application/json" or kind.endswith("+json"):
+        return json.loads(body)
+    if kind.startswith("text/") or kind in _TEXT_TYPES:
+        try:
+            return body.decode(request.charset or "utf-8")
+        except (LookupError, UnicodeDecodeError):
+            raise BadRequest("the body is not text of the charset it names") from None
+    return body

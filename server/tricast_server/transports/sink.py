@@ -1,0 +1,62 @@
+"""A connection as the bus writes to it: past aiohttp's per-message path, through the public `request.transport`.
+
+This is safe because nothing but whole frames or whole chunks is ever written, so that aiohttp's own pings and closes
+may come between them. aiohttp keeps the handshake, the reading side, pings, timeouts and close.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+
+from tricast_server.bus.view import Framing
+
+
+class StreamSink:
+    """`ending` tells whether the response has begun to close. See `tricast_server.bus.subscription.Sink`."""
+
+    __slots__ = ("_ending", "_high", "_transport", "_writer", "framing")
+
+    def __init__(
+        self,
+        request: web.BaseRequest,
+        writer: AbstractStreamWriter,
+        framing: Framing,
+        *,
+        high_mark: int,
+        ending: Callable[[], bool],
+    ) -> None:
+        self.framing = framing
+        self._transport: asyncio.Transport | None = request.transport
+        self._writer = writer
+        self._high = high_mark
+        self._ending = ending
+
+    @property
+    def closed(self) -> bool:
+        transport = self._transport
+        return transport is None or transport.is_closing() or self._ending()
+
+    def write(self, data: bytes) -> bool:
+        transport = self._transport
+        if transport is None or transport.is_closing() or self._ending():
+            return False
+        if transport.get_write_buffer_size() + len(data) > self._high:
+            return False
+        transport.write(data)
+        return True
+
+    def force(self, data: bytes) -> None:
+        if data and not self.closed:
+            assert self._transport is not None
+            self._transport.write(data)
+
+    async def drain(self) -> None:
+        await self._writer.drain()
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()

@@ -1,0 +1,98 @@
+"""`GET /sse`: Server-Sent Events (WHATWG HTML, 9.2). aiohttp-sse carries the response."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+
+from aiohttp import web
+from aiohttp_sse import EventSourceResponse
+
+from tricast.errors import CommandError, RateLimited, TooMany, Unavailable
+from tricast.wire import sse
+from tricast_server.bus.subscription import End
+from tricast_server.framing import FORMATS, JSON, SSEFraming
+from tricast_server.guard.authorise import Access, bearer_token
+from tricast_server.service import Service
+from tricast_server.transports.commands import error_frame
+from tricast_server.transports.connect import Params, locate
+from tricast_server.transports.sink import StreamSink
+
+NEVER = 10.0 * 365 * 86400
+PASSES = (TooMany, RateLimited, Unavailable)
+_FRAMINGS = {
+    (name, chunked): SSEFraming(format, chunked=chunked)
+    for name, format in FORMATS.items()
+    for chunked in (True, False)
+}
+
+
+class EventStream(EventSourceResponse):
+    """Headers that keep proxies from holding the stream. The kernel ends it when bytes stay unacknowledged.
+
+    The heartbeats of the bus take the place of aiohttp-sse's ping comments, which cannot be switched off.
+    """
+
+    def __init__(self, *, unacknowledged: float) -> None:
+        super().__init__(sep="\n", ping_interval=NEVER, send_timeout=unacknowledged)
+        self.headers["Cache-Control"] = "no-cache, no-transform"
+        self.headers["Content-Encoding"] = "identity"
+
+
+async def handle(request: web.Request, service: Service) -> web.StreamResponse:
+    """One stream, from request to end."""
+    response = EventStream(unacknowledged=2 * service.settings.heartbeat)
+    chunked = request.version >= (1, 1)
+    if not chunked:
+        response.force_close()  # without chunks only the end of the connection ends the stream (RFC 9112, 6.3)
+    try:
+        if service.bus.draining:
+            raise Unavailable("this node is going away", retry_after=1.0)
+        params = Params.of(request, service.settings)
+        access = Access(
+            what="subscribe",
+            topics=params.topics,
+            client=params.client,
+            token=bearer_token(request),
+            request=request,
+        )
+        subject = await service.authorise(access)
+        cursor = request.headers.get("Last-Event-ID") or params.cursor
+        start = await locate(service.bus, params.topics, cursor, params.last)
+    except PASSES as error:
+        return await _come_back(request, response, error)
+    writer = await response.prepare(request)
+    assert writer is not None
+    ended: asyncio.Future[End] = asyncio.get_running_loop().create_future()
+    sink = StreamSink(
+        request,
+        writer,
+        _FRAMINGS[params.format.name, chunked],
+        high_mark=service.settings.write_buffer,
+        ending=ended.done,
+    )
+
+    def end(why: End) -> None:
+        if not ended.done():
+            ended.set_result(why)
+
+    with service.connected("sse"):
+        subscription = service.bus.subscribe(sink, params.view(subject), start.cursor, end)
+        async with response:
+            try:
+                subscription.say(service.hello("sse", params.client, params.topics, start.asked))
+                subscription.start()
+                await ended
+            finally:
+                await subscription.aclose()
+    return response
+
+
+async def _come_back(request: web.Request, response: EventStream, error: CommandError) -> web.StreamResponse:
+    """A browser never returns after a status other than 200, so what passes is told in a stream that ends."""
+    after = error.retry_after or 1.0
+    await response.prepare(request)
+    async with response:
+        event = sse.build(JSON.frame(error_frame(error)), id="", event="failure", retry=math.ceil(after * 1000))
+        await response.write(event.replace("id: \n", "").encode())  # an empty id would forget the browser's cursor
+    return response

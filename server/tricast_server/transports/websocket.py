@@ -1,0 +1,175 @@
+"""`GET /ws`: one frame, one object, both ways (RFC 6455)."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import WSMsgType, web
+
+from tricast.errors import BadRequest, CommandError, Forbidden, TooMany, Unauthorized, Unavailable
+from tricast.wire import json
+from tricast.wire.commands import is_command
+from tricast.wire.messages import Error, JsonValue, Ping, Reply
+from tricast_server.bus.subscription import End, Subscription
+from tricast_server.framing import FORMATS, JSON, TEXT, WebSocketFraming, text_frame
+from tricast_server.guard.authorise import Access, bearer_token
+from tricast_server.service import Service
+from tricast_server.transports.commands import Caller, error_frame
+from tricast_server.transports.connect import Params, locate
+from tricast_server.transports.sink import StreamSink
+
+SUBPROTOCOL = "tricast.v1."
+PINGS_MAX = 8
+CLOSE_TIMEOUT = 2.0
+PING_INTERVAL_MIN = 4.0
+"""aiohttp waits for a pong half as long as it waits to ping: under 2 s a busy but living client would be cut."""
+_FRAMINGS = {name: WebSocketFraming(format) for name, format in FORMATS.items()}
+
+
+async def handle(request: web.Request, service: Service) -> web.StreamResponse:
+    """One connection, from handshake to close."""
+    if service.bus.draining:
+        raise Unavailable("this node is going away", retry_after=1.0)
+    response = web.WebSocketResponse(
+        protocols=tuple(SUBPROTOCOL + name for name in FORMATS),
+        heartbeat=max(PING_INTERVAL_MIN, service.settings.heartbeat),
+        timeout=CLOSE_TIMEOUT,
+        autoclose=False,  # a close is answered after the subscription has left the live set, never before
+        compress=False,
+        max_msg_size=2 * service.settings.max_message + 2**16,
+    )
+    ready = response.can_prepare(request)
+    if not ready or request.version < (1, 1):
+        raise BadRequest("this is a WebSocket endpoint, and no upgrade arrived; a proxy may have taken it out")
+    try:
+        format = ready.protocol.removeprefix(SUBPROTOCOL) if ready.protocol else None
+        params = Params.of(request, service.settings, format=format)
+        token = bearer_token(request)
+        access = Access(what="subscribe", topics=params.topics, client=params.client, token=token, request=request)
+        subject = await service.authorise(access)
+        start = await locate(service.bus, params.topics, params.cursor, params.last)
+    except CommandError as error:
+        return await _refuse(request, response, error)
+    writer = await response.prepare(request)
+    sink = StreamSink(
+        request,
+        writer,
+        _FRAMINGS[params.format.name],
+        high_mark=service.settings.write_buffer,
+        ending=lambda: response.closed,
+    )
+    with service.connected("ws"):
+        connection = _Connection(response)
+        subscription = service.bus.subscribe(sink, params.view(subject), start.cursor, connection.ended)
+        connection.caller = Caller(
+            service=service,
+            request=request,
+            client=params.client,
+            subject=subject,
+            token=token,
+            topic=params.topics[0],
+            stream=connection,
+        )
+        connection.subscription = subscription
+        try:
+            subscription.say(service.hello("ws", params.client, params.topics, start.asked))
+            subscription.start()
+            await connection.read(text=params.format is TEXT)
+        finally:
+            await connection.aclose()
+    return response
+
+
+async def _refuse(request: web.Request, response: web.WebSocketResponse, error: CommandError) -> web.StreamResponse:
+    """A browser sees no HTTP status, so what is refused for good is accepted, told and closed."""
+    if isinstance(error, Unavailable):
+        raise error
+    code = 4401 if isinstance(error, Unauthorized) else 4403 if isinstance(error, Forbidden) else 4400
+    await response.prepare(request)
+    if request.transport is not None:
+        request.transport.write(text_frame((JSON.frame(error_frame(error)) or "").encode()))
+    async with asyncio.timeout(CLOSE_TIMEOUT * 2):
+        await response.close(code=code, message=error.code.encode())
+    return response
+
+
+class _Connection:
+    """Reads commands, and is what only a two-way connection can do."""
+
+    caller: Caller
+    subscription: Subscription
+
+    def __init__(self, response: web.WebSocketResponse) -> None:
+        self._response = response
+        self._pings: set[asyncio.TimerHandle] = set()
+        self._closing: asyncio.Task[bool] | None = None
+
+    async def read(self, *, text: bool) -> None:
+        """Returns when the connection has ended. Commands are carried out one after the other, in the order sent."""
+        while self.subscription.ended is None:
+            message = await self._response.receive()
+            if message.type is WSMsgType.TEXT:
+                reply = await self._answer(message.data, text=text)
+            elif message.type is WSMsgType.BINARY:
+                reply = error_frame(BadRequest("this format has no binary frames"))
+            else:
+                return
+            if reply is not None:
+                self.subscription.say(reply)
+                await self.subscription.sink.drain()  # replies are memory too: no reading while they pile up
+
+    async def _answer(self, data: str, *, text: bool) -> Reply | Error | None:
+        value: JsonValue
+        try:
+            value = json.loads(data)
+        except CommandError as error:
+            if not text:
+                return error_frame(error)
+            value = None
+        if text and not is_command(value):
+            value = {"action": "publish", "data": data}
+        return await self.caller.run(value)
+
+    async def subscribe(self, topics: tuple[str, ...], ref: str | None) -> Reply:
+        caller = self.caller
+        held = self.subscription.view.topics
+        if len({*held, *topics}) > caller.service.settings.max_topics:
+            raise TooMany(f"{caller.service.settings.max_topics} topics at most", retry_after=0.0)
+        access = Access(
+            what="subscribe", topics=topics, client=caller.client, token=caller.token, request=caller.request
+        )
+        await caller.service.authorise(access)
+        return self._change_topics((*self.subscription.view.topics, *topics), "subscribe", ref)
+
+    async def unsubscribe(self, topics: tuple[str, ...], ref: str | None) -> Reply:
+        left = tuple(topic for topic in self.subscription.view.topics if topic not in topics)
+        return self._change_topics(left, "unsubscribe", ref)
+
+    def _change_topics(self, topics: tuple[str, ...], action: str, ref: str | None) -> Reply:
+        cursor = self.subscription.change_topics(topics)
+        return Reply(action=action, ref=ref, cursor=str(cursor), topics=self.subscription.view.topics)
+
+    def ping_later(self, ping: Ping) -> None:
+        if len(self._pings) >= PINGS_MAX:
+            raise TooMany(f"{PINGS_MAX} pings wait already", retry_after=ping.delay)
+
+        def answer() -> None:
+            self._pings.discard(handle)
+            self.subscription.say(Reply(action="ping", ref=ping.ref))
+
+        handle = asyncio.get_running_loop().call_later(ping.delay, answer)
+        self._pings.add(handle)
+
+    def ended(self, why: End) -> None:
+        """The subscription has: tell a drained client, and break the read."""
+        if why is End.DRAINED:
+            self._closing = asyncio.create_task(self._response.close(code=1012, message=b"drain"))
+
+    async def aclose(self) -> None:
+        for handle in self._pings:
+            handle.cancel()
+        await self.subscription.aclose()
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._response.close())
+        async with asyncio.timeout(CLOSE_TIMEOUT * 2):
+            await self._closing
