@@ -120,7 +120,7 @@ class Subscription:
         """
         was_live = self.live
         if was_live:
-            self._bus.flush()
+            self._bus.flush()  # what was published before is still of the old topics
         if self.live:
             self._leave()
         self.view = self.view.with_topics(topics)
