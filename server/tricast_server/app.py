@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from aiohttp import web
@@ -58,6 +59,7 @@ def setup(
         router.add_get(prefix + path, route(handler))
 
     async def run(app: web.Application) -> AsyncIterator[None]:
+        await asyncio.to_thread(assets.page)  # read once, off the loop
         await service.start()
         yield
         await service.close()
