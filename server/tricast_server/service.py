@@ -37,7 +37,6 @@ class Service:
             retention=settings.retention,
             heartbeat=settings.heartbeat,
             flush_interval=settings.flush_interval,
-            send_timeout=max(30.0, 2 * settings.heartbeat),
         )
         self.connections: Counter[str] = Counter()
         # Connections whose last poll was answered, and whose client has not been told to go: a drain waits for them.
@@ -71,6 +70,11 @@ class Service:
                 raise BadRequest("id and sender are 1 to 64 characters of A-Za-z0-9_-")
         payload = data if isinstance(data, bytes) else json.dumps(data)
         return await self.bus.publish(Publication(topic=topic, data=payload, event=event, id=id, sender=sender))
+
+    @property
+    def send_timeout(self) -> float:
+        """Seconds after which a peer that takes nothing is given up; it may come back at its cursor."""
+        return max(30.0, 2 * self.settings.heartbeat)
 
     @contextmanager
     def connected(self, transport: str) -> Iterator[None]:

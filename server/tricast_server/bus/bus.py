@@ -92,12 +92,10 @@ class Bus:
         retention: Retention | None = None,
         heartbeat: float = 15.0,
         flush_interval: float = 0.0,
-        send_timeout: float = 30.0,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self.backplane = backplane
         self.heartbeat = heartbeat
-        self.send_timeout = send_timeout
         self.draining = False
         self.delivered = 0
         self.bytes_out = 0

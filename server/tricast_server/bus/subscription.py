@@ -40,7 +40,7 @@ class Sink(Protocol):
         """Writes `data` whatever is buffered; the caller drains before the next. Nothing where closed."""
 
     async def drain(self) -> None:
-        """Returns when there is room again. Raises ConnectionError. Cancelling is safe."""
+        """Returns when there is room again. Raises ConnectionError, also where the peer takes nothing for too long."""
 
     def abort(self) -> None:
         """Ends the connection at once; what is buffered is lost."""
@@ -60,7 +60,6 @@ class Subscription:
         "_bus",
         "_bye",
         "_cursor",
-        "_deadline",
         "_on_end",
         "_started",
         "_task",
@@ -75,7 +74,6 @@ class Subscription:
         self._bus = bus
         self._bye: Bye | None = None
         self._cursor = cursor
-        self._deadline = bus.send_timeout
         self._on_end = on_end
         self._started = False
         self._task: asyncio.Task[None] | None = None
@@ -207,16 +205,12 @@ class Subscription:
         task = self._task
         try:
             while self.ended is None and self._task is task and task is not None:
-                async with asyncio.timeout(self._deadline):
-                    await self.sink.drain()
+                await self.sink.drain()
                 await asyncio.sleep(0)  # a fast reader's catch-up must not hold the loop
                 if self.sink.closed:
                     raise ConnectionResetError
                 self._write_on()
         except ConnectionError:
-            self.end(End.LOST)
-        except TimeoutError:
-            self.sink.abort()
             self.end(End.LOST)
         except BaseException:  # cancelled, or a defect: the peer must not wait for what never comes
             self.sink.abort()

@@ -16,9 +16,12 @@ from tricast_server.bus.view import Framing
 
 
 class StreamSink:
-    """`ending` tells whether the response has begun to close. See `tricast_server.bus.subscription.Sink`."""
+    """See `tricast_server.bus.subscription.Sink`.
 
-    __slots__ = ("_ending", "_high", "_transport", "_writer", "framing")
+    `ending` tells whether the response has begun to close. `high_mark` in bytes, `timeout` in seconds.
+    """
+
+    __slots__ = ("_ending", "_high", "_timeout", "_transport", "_writer", "framing")
 
     def __init__(
         self,
@@ -27,12 +30,14 @@ class StreamSink:
         framing: Framing,
         *,
         high_mark: int,
+        timeout: float,
         ending: Callable[[], bool],
     ) -> None:
         self.framing = framing
         self._transport: asyncio.Transport | None = request.transport
         self._writer = writer
         self._high = high_mark
+        self._timeout = timeout
         self._ending = ending
 
     @property
@@ -55,7 +60,15 @@ class StreamSink:
             self._transport.write(data)
 
     async def drain(self) -> None:
-        await self._writer.drain()
+        transport = self._transport
+        if transport is None or not transport.get_write_buffer_size():
+            return
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._writer.drain()
+        except TimeoutError:
+            transport.abort()
+            raise ConnectionResetError(f"the peer took nothing for {self._timeout:.0f} s") from None
 
     def abort(self) -> None:
         if self._transport is not None:

@@ -69,6 +69,7 @@ async def handle(request: web.Request, service: Service) -> web.StreamResponse:
         writer,
         _FRAMINGS[params.format.name, chunked],
         high_mark=service.settings.write_buffer,
+        timeout=service.send_timeout,
         ending=ended.done,
     )
 

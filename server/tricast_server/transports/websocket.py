@@ -56,6 +56,7 @@ async def handle(request: web.Request, service: Service) -> web.StreamResponse:
         writer,
         _FRAMINGS[params.format.name],
         high_mark=service.settings.write_buffer,
+        timeout=service.send_timeout,
         ending=lambda: response.closed,
     )
     with service.connected("ws"):
@@ -88,9 +89,18 @@ async def _refuse(request: web.Request, response: web.WebSocketResponse, error: 
     await response.prepare(request)
     if request.transport is not None:
         request.transport.write(text_frame((JSON.frame(error_frame(error)) or "").encode()))
-    async with asyncio.timeout(CLOSE_TIMEOUT * 2):
-        await response.close(code=code, message=error.code.encode())
+    await _close(request, response, code, error.code)
     return response
+
+
+async def _close(request: web.Request, response: web.WebSocketResponse, code: int, reason: str) -> None:
+    """The closing handshake (RFC 6455, 7.1); a peer that takes no part in it is cut."""
+    try:
+        async with asyncio.timeout(CLOSE_TIMEOUT * 2):
+            await response.close(code=code, message=reason.encode())
+    except TimeoutError:
+        if request.transport is not None:
+            request.transport.abort()
 
 
 class _Connection:
@@ -102,7 +112,7 @@ class _Connection:
     def __init__(self, response: web.WebSocketResponse) -> None:
         self._response = response
         self._pings: set[asyncio.TimerHandle] = set()
-        self._closing: asyncio.Task[bool] | None = None
+        self._closing: asyncio.Task[None] | None = None
 
     async def read(self, *, text: bool) -> None:
         """Returns when the connection has ended. Commands are carried out one after the other, in the order sent."""
@@ -116,7 +126,10 @@ class _Connection:
                 return
             if reply is not None:
                 self.subscription.say(reply)
-                await self.subscription.sink.drain()  # replies are memory too: no reading while they pile up
+                try:
+                    await self.subscription.sink.drain()  # replies are memory too: no reading while they pile up
+                except ConnectionError:
+                    return
 
     async def _answer(self, data: str, *, text: bool) -> Reply | Error | None:
         value: JsonValue
@@ -163,13 +176,16 @@ class _Connection:
     def ended(self, why: End) -> None:
         """The subscription has: tell a drained client, and break the read."""
         if why is End.DRAINED:
-            self._closing = asyncio.create_task(self._response.close(code=1012, message=b"drain"))
+            self._begin_close(1012, "drain")
 
     async def aclose(self) -> None:
         for handle in self._pings:
             handle.cancel()
         await self.subscription.aclose()
         if self._closing is None:
-            self._closing = asyncio.create_task(self._response.close())
-        async with asyncio.timeout(CLOSE_TIMEOUT * 2):
-            await self._closing
+            self._begin_close(1000, "bye")
+        assert self._closing is not None
+        await self._closing
+
+    def _begin_close(self, code: int, reason: str) -> None:
+        self._closing = asyncio.create_task(_close(self.caller.request, self._response, code, reason))
