@@ -16,6 +16,7 @@ from tricast_server.bus.view import Identity, View
 from tricast_server.framing import Format, format_named
 from tricast_server.settings import Settings
 
+EARLIEST = "earliest"
 LAST_MAX = 1000
 WAIT_MAX = 55.0
 WAIT_DEFAULT = 25.0
@@ -104,9 +105,9 @@ async def locate(bus: Bus, topics: tuple[str, ...], cursor: str | None, last: in
     ahead of this node but within the engine is waited for. Raises Unavailable where that takes too long.
     """
     log = bus.log
-    if cursor is None or cursor == "earliest":
+    if cursor is None or cursor == EARLIEST:
         offset = log.head
-        if cursor == "earliest":
+        if cursor == EARLIEST:
             offset = log.earliest(topics)
         elif last:
             offset = log.before_last(topics, last)

@@ -15,7 +15,7 @@ from tricast_server.bus.view import Framing, Slice, View
 from tricast_server.framing import JSON, TEXT
 from tricast_server.guard.authorise import Access, bearer_token
 from tricast_server.service import Service
-from tricast_server.transports.connect import Params, locate
+from tricast_server.transports.connect import EARLIEST, Params, locate
 
 ANSWER_BYTES = 2**20
 PURGE_POLLERS = 1024
@@ -73,9 +73,9 @@ async def handle(request: web.Request, service: Service) -> web.StreamResponse:
     with service.connected("poll"):
         part = bus.read(view, start.cursor, limit=params.limit, size=ANSWER_BYTES)
         hello = None
-        if params.cursor is None:
+        if params.cursor in (None, EARLIEST):
             hello = service.hello("poll", params.client, params.topics, start.asked)
-        elif not part.shown and params.wait and not bus.draining:
+        if params.cursor is not None and not part.shown and params.wait and not bus.draining:
             part = await _wait(request, service, view, start.cursor, params)
     bye = service.bye() if bus.draining and not part.more else None
     return _answer(request, service, params, part, hello, bye)
