@@ -1,0 +1,267 @@
+"""The `tricast` command. The server and the benchmark add their own sub-commands where they are installed."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from enum import StrEnum
+from statistics import median
+from typing import Annotated, Any, ParamSpec, TypeVar
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+import tricast
+from tricast.errors import (
+    BadRequest,
+    BusClosed,
+    CommandError,
+    ConnectFailed,
+    Forbidden,
+    OutcomeUnknown,
+    TricastError,
+    Unauthorized,
+)
+from tricast.wire import json as wire_json
+from tricast.wire.commands import topic_list
+from tricast.wire.messages import Gap, JsonValue, Message, TransportName
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+EXTENSIONS = ("tricast_server.cli", "tricast_bench.cli")
+OPEN_TIMEOUT = 5.0
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(highlight=False, soft_wrap=True, stderr=True)
+
+
+class Transport(StrEnum):
+    auto = "auto"
+    ws = "ws"
+    sse = "sse"
+    poll = "poll"
+
+    @property
+    def names(self) -> tuple[TransportName, ...]:
+        """Those to try, in order."""
+        every: tuple[TransportName, ...] = ("ws", "sse", "poll")
+        return tuple(name for name in every if self in (Transport.auto, name))
+
+
+Url = Annotated[str, typer.Option("--url", envvar="TRICAST_URL", help="Where the server is.")]
+Token = Annotated[str | None, typer.Option("--token", envvar="TRICAST_TOKEN", help="Bearer token, if it wants one.")]
+Way = Annotated[Transport, typer.Option("--transport", help="How to connect; auto takes the first that works.")]
+URL = "http://127.0.0.1:8080"
+
+app = typer.Typer(
+    help="One message bus over WebSocket, Server-Sent Events and long polling.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def sub(
+    topics: Annotated[list[str], typer.Argument(metavar="TOPIC", help="Topics to listen to.")],
+    url: Url = URL,
+    token: Token = None,
+    transport: Way = Transport.auto,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line, for scripts.")] = False,
+    last: Annotated[int, typer.Option(min=0, max=1000, help="Begin with the last N messages of each topic.")] = 0,
+    cursor: Annotated[
+        str | None, typer.Option(help="Go on after this cursor; 'earliest' begins with the oldest kept.")
+    ] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="End after so many messages.")] = None,
+) -> None:
+    """Print what is published, until Ctrl-C."""
+    bus = _connect(url, topics, transports=transport.names, token=token, last=last, cursor=cursor)
+    _run(_sub(bus, _show_json if as_json else _show, count), bus, url)
+
+
+@app.command()
+def pub(
+    topic: Annotated[str, typer.Argument(metavar="TOPIC", help="Topic to publish to.")],
+    data: Annotated[str, typer.Argument(metavar="DATA", help="JSON, or else text; - reads it from stdin.")],
+    url: Url = URL,
+    token: Token = None,
+    transport: Way = Transport.auto,
+    event: Annotated[str | None, typer.Option(help="What kind of message it is.")] = None,
+    id: Annotated[
+        str | None, typer.Option(help="Names this publish: the same one again takes no second effect.")
+    ] = None,
+) -> None:
+    """Publish one message, and print the cursor where it stands."""
+    bus = _connect(url, (), transports=transport.names, token=token)
+    _check(topic_list, [topic])
+    _run(_pub(bus, topic, _data(data), event, id), bus, url)
+
+
+@app.command()
+def echo(
+    data: Annotated[str, typer.Argument(metavar="DATA", help="JSON, or else text.")] = "hello",
+    url: Url = URL,
+    token: Token = None,
+    transport: Way = Transport.auto,
+    count: Annotated[int, typer.Option(min=1, help="Round trips per transport.")] = 5,
+) -> None:
+    """Send data through the bus and back on each transport, and print how long a round trip took."""
+    failed = False
+    for name in transport.names:
+        bus = _connect(url, (), transports=(name,), token=token)
+        try:
+            _run(_echo(bus, name, _data(data), count), bus, url)
+        except typer.Exit as end:
+            if end.exit_code != 1:
+                raise
+            failed = True
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    out.print(tricast.__version__)
+
+
+def main() -> None:
+    """The entry point."""
+    for name in EXTENSIONS:
+        _extend(name)
+    app()
+
+
+def _extend(name: str) -> None:
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name not in (name, name.partition(".")[0]):
+            raise
+        return
+    module.register(app)
+
+
+def _connect(url: str, topics: Any, **options: Any) -> tricast.Bus:
+    return _check(tricast.connect, url, topics, open_timeout=OPEN_TIMEOUT, **options)
+
+
+def _check(call: Callable[P, R], *args: P.args, **options: P.kwargs) -> R:
+    """What it returns; what it finds wrong with its arguments is a usage error."""
+    try:
+        return call(*args, **options)
+    except (ValueError, BadRequest) as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _run(main: Coroutine[Any, Any, None], bus: tricast.Bus, url: str) -> None:
+    """Runs to the end; what goes wrong is said in a sentence, and the exit status is 1."""
+    try:
+        asyncio.run(main)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    except TricastError as error:
+        err.print(Text.assemble(("Error: ", "bold red"), _explained(error, url)))
+        for line in _reasons(bus) if isinstance(error, ConnectFailed) else ():
+            err.print(Text(line, style="dim"))
+        raise typer.Exit(1) from None
+
+
+async def _sub(bus: tricast.Bus, show: Callable[[Message | Gap], None], count: int | None) -> None:
+    async with bus:
+        err.print(Text(f"listening to {', '.join(bus.topics)} over {bus.transport}", style="dim"))
+        seen = 0
+        async for item in bus:
+            show(item)
+            seen += isinstance(item, Message)
+            if seen == count:
+                return
+
+
+async def _pub(bus: tricast.Bus, topic: str, data: JsonValue | bytes, event: str | None, id: str | None) -> None:
+    async with bus:
+        out.print(Text(await bus.publish(topic, data, event=event, id=id)))
+
+
+async def _echo(bus: tricast.Bus, name: str, data: JsonValue | bytes, count: int) -> None:
+    async with bus:
+        times = []
+        for _ in range(count):
+            start = time.perf_counter()
+            await bus.echo(data)
+            times.append((time.perf_counter() - start) * 1000)
+    spread = f"  ({min(times):.2f} to {max(times):.2f}, {count} times)" if count > 1 else ""
+    out.print(Text.assemble((f"{name:4}", "bold"), f" {median(times):8.2f} ms", (spread, "dim")))
+
+
+def _data(text: str) -> JsonValue | bytes:
+    """JSON if it is that; else text; bytes where stdin brings what is no UTF-8."""
+    if text == "-":
+        raw = sys.stdin.buffer.read()
+        try:
+            text = raw.decode().removesuffix("\n")
+        except UnicodeDecodeError:
+            return raw
+    try:
+        return wire_json.loads(text)
+    except BadRequest:
+        return text
+
+
+def _show_json(item: Message | Gap) -> None:
+    # In ASCII: what others publish must not reach a terminal as control characters.
+    print(json.dumps(wire_json.to_members(item), separators=(",", ":")), flush=True)
+
+
+def _show(item: Message | Gap) -> None:
+    if isinstance(item, Gap):
+        may = "" if item.exact else "may "
+        lost = f"{may}have lost messages of {', '.join(item.topics)} up to {item.cursor}: {item.reason}"
+        err.print(Text(lost, style="yellow"))
+        return
+    event = f" {_printable(item.event)}" if item.event is not None else ""
+    head = (f"{item.topic}", "bold cyan"), (f"{event} {item.cursor}", "dim")
+    out.print(Text.assemble(*head, f"  {_printable(item.data)}"))
+
+
+def _printable(data: JsonValue | bytes) -> str:
+    """Strings as they are where they are one harmless line; all else as JSON in ASCII."""
+    if isinstance(data, bytes):
+        return f"({len(data)} bytes) {data[:64].hex(' ')}{' ...' if len(data) > 64 else ''}"
+    if isinstance(data, str) and data.isprintable():
+        return data
+    text = json.dumps(data, ensure_ascii=False)
+    return text if text.isprintable() else json.dumps(data)
+
+
+def _explained(error: TricastError, url: str) -> str:
+    match error:
+        case ConnectFailed():
+            return f"nothing works at {url}. Is a server running there (`tricast serve`), and is --url right?"
+        case Unauthorized():
+            return f"the server wants a token ({error}). Give one with --token or TRICAST_TOKEN."
+        case Forbidden():
+            return f"the server does not allow this: {error}. Another --token, or its settings, may."
+        case OutcomeUnknown():
+            return f"{error}. The same command with that --id can be repeated safely while the server remembers it."
+        case BusClosed():
+            return "the connection was closed."
+        case CommandError():
+            return f"the server refused: {error} ({error.code})."
+    return f"{error} ({error.code})."
+
+
+def _reasons(bus: tricast.Bus) -> list[str]:
+    """Why each transport failed the last time it was tried."""
+    last = {record.transport: record.detail for record in bus.timeline if record.what in ("failed", "lost")}
+    return [f"  {name:4} {detail}" for name, detail in last.items()]
+
+
+if __name__ == "__main__":
+    main()
