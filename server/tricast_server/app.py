@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from aiohttp import web
 
 from tricast.errors import CommandError, Unavailable
-from tricast_server import assets
+from tricast_server import assets, canary
 from tricast_server.backplane.base import Backplane
 from tricast_server.drain import drain
 from tricast_server.guard import origin
@@ -55,6 +55,8 @@ def setup(
         router.add_post(prefix + path, route(handler))
     for path in ("/sse", "/poll", "/send", "/topics/{topic}"):
         router.add_options(prefix + path, route(_preflight))
+    for path, handler in (("/ws", canary.websocket), ("/sse", canary.stream), ("/poll", canary.poll)):
+        router.add_get(f"{prefix}/canary{path}", route(handler), allow_head=False)
     for path, handler in (("/healthz", _healthz), ("/readyz", _readyz), ("/stats", _stats), ("/", _page)):
         router.add_get(prefix + path, route(handler))
 

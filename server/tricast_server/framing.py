@@ -68,7 +68,7 @@ class TextFormat(Format):
     def line(self, entry: Entry, cursor: str) -> str:
         """The message on one line: JSON where its text has line breaks."""
         line = self.entry(entry, cursor)
-        return line if isinstance(entry.data, bytes) or len(line.splitlines()) <= 1 else entry.data
+        return line if isinstance(entry.data, bytes) or line.splitlines() in ([], [line]) else entry.data
 
 
 JSON = JsonFormat()

@@ -1,75 +1,481 @@
-"""Which transport to try next, and when. Sans-I/O: it is told the outcomes and the time that a link lived.
+"""Which transport to open, prove, carry with and close, and when. Sans-I/O: told what happened and the time.
 
-The plain order: each transport of the list in turn, the next one at once when one fails; a pause after each round.
-When a link that had worked ends, the same transport is first tried again, then the list from its beginning.
+The transports race with a head start for the better ones. One *works* when its hello has come and an echo too (where
+the last echo is recent, hello is enough to begin with). The first that works carries; a better one that works later
+takes over, and only then is the old one closed. Where nothing can be sent, the best that brings a hello carries.
+
+A loss is first only a suspicion: see `lanes`. When everything fails, `CheckOnline` tells whether the server can be
+reached at all; where it cannot, nothing is held against any transport.
 """
 
 from __future__ import annotations
 
 import random
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
+from tricast.lanes import Lane, Policy
 from tricast.wire.messages import TransportName
 
-BACKOFF_BASE = 0.25
-BACKOFF_CAP = 15.0
-STABLE = 10.0
-"""Seconds after which a link counts as good: the next pause is then short again."""
+__all__ = ["Action", "Carry", "CheckOnline", "Close", "Note", "Open", "Policy", "Prove", "Race", "Uplink"]
+
+Uplink = Literal["unknown", "ok", "blocked"]
 
 
 @dataclass(frozen=True, slots=True)
-class Try:
-    """Try this transport after `delay` seconds."""
+class Open:
+    """Open a link, at the cursor of now. One of the same transport that is open is closed."""
 
     transport: TransportName
-    delay: float = 0.0
+    why: str = ""
 
 
-class Order:
-    """See the module. `jitter` gives numbers from 0 to 1."""
+@dataclass(frozen=True, slots=True)
+class Prove:
+    """Send an echo, and tell `on_proven` or `on_unproven`."""
 
-    def __init__(self, transports: Sequence[TransportName], *, jitter: Callable[[], float] = random.random) -> None:
-        self._transports = tuple(dict.fromkeys(transports))
+    transport: TransportName
+
+
+@dataclass(frozen=True, slots=True)
+class Carry:
+    """What this one brings is delivered from now on, and nothing else."""
+
+    transport: TransportName
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    transport: TransportName
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOnline:
+    """Ask the server for a sign of life, and tell `on_online`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """For people only."""
+
+    transport: TransportName | None
+    what: Literal["wait", "online", "offline", "quarantine", "uplink"]
+    detail: str = ""
+
+
+Action = Open | Prove | Carry | Close | CheckOnline | Note
+
+
+class Race:
+    """See the module. Times are in seconds of any clock that does not go back; `jitter` gives numbers from 0 to 1.
+
+    Every event returns what to do, in order; the actions have no outcome other than the events they lead to.
+    Events of a transport that is not open are ignored. `next_time` says when to call `on_time` if nothing happens.
+    """
+
+    def __init__(
+        self,
+        transports: Sequence[TransportName],
+        policy: Policy | None = None,
+        *,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.policy = policy or Policy()
+        names = tuple(dict.fromkeys(transports))
+        self._lanes = {name: Lane(name, rank, self.policy) for rank, name in enumerate(names)}
         self._jitter = jitter
-        self._round = deque(self._transports)
+        self._actions: list[Action] = []
+        self._carrier: Lane | None = None
+        self._stagger = self.policy.stagger
+        # The round: who is to be opened next and when, or when the next round begins.
+        self._round: list[Lane] = []
+        self._next_start = 0.0
+        self._round_at: float | None = None
+        self._failed: list[Lane] = []
+        self._answered = False
+        self._checking = False
         self._pauses = 0
-        self._early: TransportName | None = None
+        # The uplink: since when it is sought, and when to look again.
+        self._sought_since: float | None = None
+        self._blocked = False
+        self._uplink_at = 0.0
+        self._uplink_tries = 0
 
-    def first(self) -> Try:
-        return self._next(0.0)
+    @property
+    def carrier(self) -> TransportName | None:
+        return None if self._carrier is None else self._carrier.name
 
-    def failed(self, retry_after: float | None = None) -> Try:
-        """The transport tried last did not come to work. `retry_after`: the server asked for so many seconds."""
-        delay = 0.0
-        if not self._round:
-            self._round.extend(self._transports)
-            delay = self._pause()
-        return self._next(max(delay, retry_after or 0.0))
+    @property
+    def uplink(self) -> Uplink:
+        """Whether what is sent arrives, as far as is known."""
+        if self._carrier is not None and self._carrier.proven:
+            return "ok"
+        return "blocked" if self._blocked and self._carrier is not None else "unknown"
 
-    def ended(self, transport: TransportName, lived: float, retry_after: float | None = None) -> Try:
-        """A link that had worked for `lived` seconds is no more.
+    def is_quarantined(self, transport: TransportName, now: float) -> bool:
+        return self._lanes[transport].is_quarantined(now)
 
-        One that dies young twice in a row is not tried first again: something cuts it each time.
+    # What happens
+
+    def begin(self, now: float, remembered: TransportName | None = None, age: float = 0.0) -> list[Action]:
+        """`remembered`: what worked `age` seconds ago starts first."""
+        first = None if remembered is None else self._lanes.get(remembered)
+        if first is not None:
+            first.proven_at = now - age
+        self._start_round(now, first)
+        return self._act(now)
+
+    def on_hello(self, transport: TransportName, now: float) -> list[Action]:
+        lane = self._lanes[transport]
+        if lane.state != "opening":
+            return []
+        lane.state = "greeted"
+        self._actions.append(Prove(transport))
+        if self._carrier is None and lane.is_trusted(now):
+            lane.proven = True
+            self._works(lane, now, "its hello came, and it worked a while ago")
+        elif self._sought_since is None and not self._is_settled:
+            self._sought_since = now
+        return self._act(now)
+
+    def on_proven(self, transport: TransportName, now: float, rtt: float | None = None) -> list[Action]:
+        """An echo came back after `rtt` seconds (None: the server has answered, which is as good)."""
+        lane = self._lanes[transport]
+        if lane.state not in ("greeted", "carrying"):
+            return []
+        if rtt is not None:
+            policy = self.policy
+            self._stagger = min(policy.stagger_max, max(policy.stagger_min, policy.stagger_round_trips * rtt))
+        if not lane.proven and lane is self._carrier:
+            self._actions.append(Note(transport, "uplink", "ok"))
+        lane.is_proven_by_echo(now)
+        self._works(lane, now, "hello and echo came")
+        return self._act(now)
+
+    def on_unproven(self, transport: TransportName, now: float, why: str = "") -> list[Action]:
+        """No echo came in time, or what was sent was refused on its way."""
+        lane = self._lanes[transport]
+        if lane.state not in ("greeted", "carrying"):
+            return []
+        lane.muted = True
+        if lane is self._carrier:
+            if lane.proven:
+                self._seek_uplink(lane, now)
+        elif self._is_settled:
+            self._fails(lane, now)
+            self._close(lane, why or "no echo came back")
+        return self._act(now)
+
+    def on_doubt(self, transport: TransportName, now: float) -> list[Action]:
+        """A command got no answer on the link that carries."""
+        lane = self._lanes[transport]
+        if lane is not self._carrier or not lane.proven:
+            return []
+        self._seek_uplink(lane, now)
+        self._actions.append(Prove(transport))
+        return self._act(now)
+
+    def on_failed(
+        self, transport: TransportName, now: float, *, retry_after: float | None = None, answered: bool = False
+    ) -> list[Action]:
+        """A link that did not carry has ended. `answered`: by the server's own word, so the network is all right."""
+        lane = self._lanes[transport]
+        if not lane.is_open:
+            return []
+        if lane is self._carrier:
+            return self.on_lost(transport, now, 0.0, retry_after=retry_after)
+        self._answered = self._answered or answered
+        self._defer([lane], now, retry_after)
+        self._fails(lane, now)
+        self._next_start = now
+        return self._act(now)
+
+    def on_lost(
+        self,
+        transport: TransportName,
+        now: float,
+        lived: float,
+        *,
+        retry_after: float | None = None,
+        bye: bool = False,
+        stalled: bool = False,
+    ) -> list[Action]:
+        """The link that carried has ended after `lived` seconds. `bye`: as the server had announced; `stalled`: it
+        was silent for too long.
         """
-        if lived >= STABLE:
+        lane = self._lanes[transport]
+        if lane is not self._carrier:
+            return self.on_failed(transport, now, retry_after=retry_after)
+        lane.is_lost(now, lived, blameless=bye, stalled=stalled)
+        self._carrier = None
+        self._forget_uplink()
+        wait = 0.0
+        if lived >= self.policy.steady:
             self._pauses = 0
-        again = lived >= STABLE or self._early != transport
-        self._early = None if lived >= STABLE or not again else transport
-        others = [name for name in self._transports if name != transport]
-        self._refill([transport, *others] if again else [*others, transport])
-        return self._next(max(self._pause(), retry_after or 0.0))
+        else:
+            wait = 0.0 if self._pauses == 0 else self._pause()
+            self._pauses = max(1, self._pauses)
+        self._defer(self._lanes.values() if bye else [lane], now, retry_after)
+        self._begin_again(lane, now, wait)
+        return self._act(now)
 
-    def _refill(self, transports: Iterable[TransportName]) -> None:
+    def on_stale(self, transport: TransportName, now: float, why: str = "") -> list[Action]:
+        """The link cannot go on as it is, by no fault of its own: it has other topics than are asked for, or begins
+        past the cursor. It is opened anew.
+        """
+        lane = self._lanes[transport]
+        if not lane.is_open:
+            return []
+        if lane is self._carrier:
+            self._carrier = None
+            self._forget_uplink()
+            self._round_at = None
+            self._round = self._in_order([other for other in self._lanes.values() if other is not lane], now)
+        self._open(lane, now, why)
+        return self._act(now)
+
+    def on_topics(self, now: float) -> list[Action]:
+        """Other topics are asked for: what is open beside the carrier is opened anew."""
+        for lane in self._lanes.values():
+            if lane.is_open and lane is not self._carrier:
+                self._open(lane, now, "with other topics")
+        return self._act(now)
+
+    def on_withdrawn(self, transport: TransportName, now: float) -> list[Action]:
+        """A candidate was given up by no fault of its own; it is tried again later."""
+        lane = self._lanes[transport]
+        if lane.is_open and lane is not self._carrier:
+            self._fails(lane, now)
+        return self._act(now)
+
+    def on_online(self, now: float, online: bool) -> list[Action]:
+        """The answer to `CheckOnline`."""
+        self._checking = False
+        if online:
+            self._actions.append(Note(None, "online", "the server can be reached, but no transport gets through"))
+            self._confirm(now)
+        else:
+            self._actions.append(Note(None, "offline", "nothing answers, not even /healthz"))
+            for lane in self._lanes.values():
+                lane.acquit()
+            for lane in self._failed:
+                lane.fails = max(0, lane.fails - 1)
+        self._rest(now)
+        return self._act(now)
+
+    def on_time(self, now: float) -> list[Action]:
+        if self._round_at is not None and now >= self._round_at:
+            self._start_round(now)
+        carrier = self._carrier
+        if carrier is not None and self._blocked and now >= self._uplink_at:
+            self._plan_uplink(now)
+            self._actions.append(Prove(carrier.name))
+        for lane in self._probes():
+            if now >= lane.probe_at:
+                self._open(lane, now, "to see whether it works by now")
+        return self._act(now)
+
+    def next_time(self) -> float | None:
+        """When to call `on_time`; None while only an event can change anything."""
+        times = [lane.probe_at for lane in self._probes()]
+        if self._round_at is not None:
+            times.append(self._round_at)
+        if self._round:
+            times.append(self._next_start)
+        if self._sought_since is not None and not self._blocked:
+            if self._carrier is None:
+                times.append(self._sought_since + self.policy.down_patience)
+            times.append(self._sought_since + self.policy.proof_timeout)
+        if self._blocked:
+            times.append(self._uplink_at)
+        return min(times, default=None)
+
+    # The round
+
+    def _act(self, now: float) -> list[Action]:
+        """What is due by now, and all that came of the event."""
+        self._step(now)
+        self._settle(now)
+        if not (self._carrier or self._round or self._checking or self._round_at is not None or self._any_open()):
+            self._round_over(now)
+        actions, self._actions = self._actions, []
+        return actions
+
+    def _start_round(self, now: float, first: Lane | None = None) -> None:
+        self._round_at = None
+        self._answered = False
+        self._failed = []
+        self._round = self._in_order([lane for lane in self._lanes.values() if lane.not_before <= now], now, first)
+        self._next_start = now
+
+    def _begin_again(self, lost: Lane, now: float, wait: float) -> None:
+        """What was good until now is first tried again, unless it has been cut twice."""
+        if wait or all(lane.not_before > now for lane in self._lanes.values()):
+            self._wait(now, wait)
+        else:
+            self._start_round(now, lost)
+
+    def _in_order(self, lanes: list[Lane], now: float, first: Lane | None = None) -> list[Lane]:
+        waiting = [lane for lane in lanes if not lane.is_open]
+        return sorted(waiting, key=lambda lane: (lane.is_doubtful(now), lane is not first, lane.fails > 0, lane.rank))
+
+    def _step(self, now: float) -> None:
+        while self._round:
+            lane = self._round[0]
+            running = [other for other in self._candidates() if not other.muted]
+            if running and now < self._next_start:
+                return
+            if lane.is_doubtful(now):
+                if self._sought_since is not None or self._carrier is not None:
+                    self._round.clear()  # something answers: there is no need for what may be cut again
+                    return
+                patience = max((other.opened_at for other in running), default=now) + self.policy.last_resort
+                if running and now < patience:
+                    self._next_start = patience
+                    return
+            del self._round[0]
+            self._open(lane, now)
+            self._next_start = now + self._stagger
+
+    def _round_over(self, now: float) -> None:
+        if self._answered:
+            self._rest(now)
+        else:
+            self._checking = True
+            self._actions.append(CheckOnline())
+
+    def _rest(self, now: float) -> None:
+        self._wait(now, self._pause())
+
+    def _wait(self, now: float, wait: float) -> None:
+        """Until some transport may be tried again, and `wait` at least."""
+        allowed = min(lane.not_before for lane in self._lanes.values())
         self._round.clear()
-        self._round.extend(transports)
-
-    def _next(self, delay: float) -> Try:
-        return Try(self._round.popleft(), delay)
+        self._round_at = max(now + wait, allowed)
+        self._actions.append(Note(None, "wait", f"{self._round_at - now:.2f} s"))
 
     def _pause(self) -> float:
-        """Doubles from round to round; at least half of it always passes, the rest is spread over the clients."""
-        full = min(BACKOFF_CAP, BACKOFF_BASE * 2.0**self._pauses)
+        """Doubles from time to time; at least half of it always passes, the rest is spread over the clients."""
+        full = min(self.policy.backoff_max, self.policy.backoff_min * 2.0**self._pauses)
         self._pauses = min(self._pauses + 1, 16)
         return full * (0.5 + 0.5 * self._jitter())
+
+    def _defer(self, lanes: Iterator[Lane] | Sequence[Lane] | object, now: float, retry_after: float | None) -> None:
+        if retry_after:
+            for lane in lanes:  # type: ignore[attr-defined]
+                lane.not_before = max(lane.not_before, now + min(retry_after, self.policy.retry_after_max))
+
+    # Links
+
+    def _candidates(self) -> list[Lane]:
+        return [lane for lane in self._lanes.values() if lane.is_open and lane is not self._carrier]
+
+    def _any_open(self) -> bool:
+        return any(lane.is_open for lane in self._lanes.values())
+
+    def _open(self, lane: Lane, now: float, why: str = "") -> None:
+        lane.opens(now)
+        self._actions.append(Open(lane.name, why))
+
+    def _close(self, lane: Lane, why: str) -> None:
+        lane.state, lane.proven = "idle", False
+        self._actions.append(Close(lane.name, why))
+
+    def _fails(self, lane: Lane, now: float) -> None:
+        lane.fails_to_work()
+        lane.plan_probe(now, self._jitter())
+        self._failed.append(lane)
+        if self._carrier is None and not any(other.state == "greeted" for other in self._lanes.values()):
+            self._forget_uplink()
+
+    def _works(self, lane: Lane, now: float, why: str) -> None:
+        self._confirm(now)
+        carrier = self._carrier
+        if carrier is None or not carrier.proven or lane.rank < carrier.rank:
+            self._carry(lane, now, why)
+        if lane is not self._carrier:
+            self._close(lane, "another one works")
+        self._calm(now)
+
+    def _carry(self, lane: Lane, now: float, why: str) -> None:
+        old = self._carrier
+        if old is lane:
+            return
+        lane.state, self._carrier = "carrying", lane
+        self._actions.append(Carry(lane.name, why))
+        if old is not None:
+            self._close(old, f"{lane.name} has taken over")
+        for other in self._lanes.values():
+            if not other.is_open:
+                other.plan_probe(now, self._jitter())
+
+    def _calm(self, now: float) -> None:
+        """The carrier works in both directions: what is worse is not needed."""
+        self._round.clear()
+        self._round_at = None
+        self._forget_uplink()
+        assert self._carrier is not None
+        for lane in self._candidates():
+            if lane.rank > self._carrier.rank:
+                self._close(lane, f"{self._carrier.name} works")
+                lane.plan_probe(now, self._jitter())
+
+    def _probes(self) -> list[Lane]:
+        """What is worth a try beside the carrier."""
+        carrier = self._carrier
+        if carrier is None:
+            return []
+        idle = [lane for lane in self._lanes.values() if not lane.is_open and lane not in self._round]
+        return [lane for lane in idle if lane.rank < carrier.rank or not carrier.proven]
+
+    def _confirm(self, now: float) -> None:
+        for lane in self._lanes.values():
+            if lane.confirm(now):
+                seconds = f"for {lane.quarantined_until - now:.0f} s: it keeps being cut"
+                self._actions.append(Note(lane.name, "quarantine", seconds))
+                lane.plan_probe(now, self._jitter())
+
+    # The uplink
+
+    @property
+    def _is_settled(self) -> bool:
+        """Who carries is decided, for better or worse."""
+        return self._carrier is not None and (self._carrier.proven or self._blocked)
+
+    def _seek_uplink(self, lane: Lane, now: float) -> None:
+        """The carrier goes on bringing messages, while the others are asked whether they can send."""
+        lane.proven, lane.proven_at = False, None
+        self._blocked, self._sought_since = False, now
+        self._round = self._in_order(list(self._lanes.values()), now)
+        self._next_start = now + (0.0 if lane.muted else self._stagger)
+
+    def _forget_uplink(self) -> None:
+        self._sought_since, self._blocked, self._uplink_tries = None, False, 0
+
+    def _settle(self, now: float) -> None:
+        """Without an uplink: first messages come, soon afterwards it is said that nothing can be sent."""
+        since = self._sought_since
+        if since is None or self._is_settled:
+            return
+        pending = self._round or any(lane.is_open and not lane.muted for lane in self._lanes.values())
+        blocked = not pending or now >= since + self.policy.proof_timeout
+        greeted = [lane for lane in self._lanes.values() if lane.state == "greeted"]
+        if self._carrier is None and greeted and (blocked or now >= since + self.policy.down_patience):
+            self._carry(greeted[0], now, "no echo came yet" if not blocked else "no transport can send")
+        if blocked and self._carrier is not None:
+            self._blocked = True
+            self._actions.append(Note(self._carrier.name, "uplink", "blocked: messages come, but none can be sent"))
+            self._plan_uplink(now)
+            for lane in self._candidates():
+                if lane.muted:
+                    self._fails(lane, now)
+                    self._close(lane, "no echo came back")
+
+    def _plan_uplink(self, now: float) -> None:
+        policy = self.policy
+        delay = min(policy.probe_max, policy.probe_min * 2.0**self._uplink_tries)
+        self._uplink_tries = min(self._uplink_tries + 1, 16)
+        self._uplink_at = now + delay * (0.75 + 0.5 * self._jitter())

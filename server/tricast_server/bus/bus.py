@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, TypeAlias
 
 from tricast.errors import Unavailable
-from tricast.wire.cursor import Cursor
+from tricast.wire.cursor import OFFSET_LIMIT, Cursor
 from tricast.wire.messages import Gap
 from tricast_server.backplane.base import Backplane, EpochStarted, Publication, Receipt, Record
 from tricast_server.bus.log import Entry, Log, Retention
@@ -259,8 +259,10 @@ class Bus:
         for parked in list(self._parked):
             parked.wake()
 
-    def read(self, view: View, after: Cursor, *, reason: str = "expired", limit: int = 500, size: int = 2**20) -> Slice:
-        return read(self.log, view, after, reason=reason, limit=limit, size=size)
+    def read(
+        self, view: View, after: Cursor, *, slow_after: int = OFFSET_LIMIT, limit: int = 500, size: int = 2**20
+    ) -> Slice:
+        return read(self.log, view, after, slow_after=slow_after, limit=limit, size=size)
 
     def encode(self, shown: Sequence[Shown], framing: Framing) -> list[bytes]:
         """Each as bytes; an entry is encoded once per framing, not once per reader."""

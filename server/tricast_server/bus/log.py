@@ -223,6 +223,11 @@ class Log:
         known = (self._topics.get(name) for name in topics)
         return min((topic.offset_before_last(n) for topic in known if topic is not None), default=self.head)
 
+    def floor(self, topics: Iterable[str]) -> int:
+        """The highest offset that any of these topics has let go, as far as the log knows."""
+        known = [t.floor if (t := self._topics.get(name)) else self._floor_of_gone(name)[0] for name in topics]
+        return max(known, default=0)
+
     def _oldest(self) -> Entry:
         heads = [next(iter(kept.values())) for kept in (self._kept, self._kept_inboxes) if kept]
         return min(heads, key=attrgetter("offset"))

@@ -61,7 +61,7 @@ class Subscription:
         "_bye",
         "_cursor",
         "_on_end",
-        "_started",
+        "_slow_after",
         "_task",
         "ended",
         "last_write",
@@ -75,7 +75,8 @@ class Subscription:
         self._bye: Bye | None = None
         self._cursor = cursor
         self._on_end = on_end
-        self._started = False
+        # What was gone when it began, or when it asked for a topic, has expired; what goes later, it was too slow for.
+        self._slow_after = bus.log.floor(view.topics)
         self._task: asyncio.Task[None] | None = None
         self.ended: End | None = None
         self.last_write = bus.now()
@@ -122,6 +123,7 @@ class Subscription:
         if self.live:
             self._leave()
         self.view = self.view.with_topics(topics)
+        self._slow_after = max(self._slow_after, self._bus.log.floor(self.view.topics))
         if was_live and self.ended is None and self._task is None:
             self._join()
         return self.cursor
@@ -183,14 +185,14 @@ class Subscription:
     def _write_on(self) -> None:
         """Write the next stretch of the log. Where that was all, go live or say bye; else the task goes on."""
         bus, sink = self._bus, self.sink
-        reason = "slow" if self._started else "expired"
-        self._started = True
-        part = bus.read(self.view, self._cursor, reason=reason, size=CATCH_UP_BYTES)
+        part = bus.read(self.view, self._cursor, slow_after=self._slow_after, size=CATCH_UP_BYTES)
         if part.shown:
             data = sink.framing.join(bus.encode(part.shown, sink.framing))
             sink.force(data)
             bus.count(len(part.shown), len(data))
             self.last_write = bus.now()
+        if part.next.epoch != self._cursor.epoch:
+            self._slow_after = part.next.offset
         self._cursor = part.next
         if part.more:
             self._task = self._task or asyncio.create_task(self._catch_up())

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias
 
-from tricast.wire.cursor import NO_CURSOR, Cursor, is_inbox
+from tricast.wire.cursor import NO_CURSOR, OFFSET_LIMIT, Cursor, is_inbox
 from tricast.wire.messages import Frame, Gap
 from tricast_server.bus.log import Entry, Item, Log
 
@@ -48,10 +48,12 @@ class Slice:
     more: bool
 
 
-def read(log: Log, view: View, after: Cursor, *, reason: str = "expired", limit: int = 500, size: int = 2**20) -> Slice:
+def read(
+    log: Log, view: View, after: Cursor, *, slow_after: int = OFFSET_LIMIT, limit: int = 500, size: int = 2**20
+) -> Slice:
     """What `view` shows after the cursor `after`; a cursor of another epoch brings an `epoch` gap alone.
 
-    `reason` is given for entries that are gone: "expired" on resume, "slow" for a reader that was connected.
+    A loss past the offset `slow_after` is the reader's own slowness: its reason is "slow", else "expired".
     Empty only where nothing is left to show.
     """
     if after.epoch != log.epoch:
@@ -59,20 +61,20 @@ def read(log: Log, view: View, after: Cursor, *, reason: str = "expired", limit:
     offset = after.offset
     while True:
         page = log.read(view.topics, offset, limit=limit, size=size)
-        shown = [s for item in page.items if (s := _show(log, view, after, reason, item)) is not None]
+        shown = [s for item in page.items if (s := _show(log, view, after, slow_after, item)) is not None]
         if shown or not page.more:
             return Slice(shown, Cursor(log.epoch, page.next), page.more)
         offset = page.next
 
 
-def _show(log: Log, view: View, after: Cursor, reason: str, item: Item) -> Shown | None:
+def _show(log: Log, view: View, after: Cursor, slow_after: int, item: Item) -> Shown | None:
     if isinstance(item, Entry):
         return item if view.shows(item) else None
     return Gap(
         topics=item.topics,
         after=str(after),
         cursor=str(Cursor(log.epoch, item.offset)),
-        reason=reason,
+        reason="slow" if item.offset > slow_after else "expired",
         exact=item.exact,
     )
 

@@ -49,12 +49,12 @@ class Params:
         return cls(
             topics=topics,
             cursor=query.get("cursor"),
-            last=int(_number(request, "last", 0, LAST_MAX, whole=True)),
+            last=int(number(request, "last", 0, LAST_MAX, whole=True)),
             format=format_named(format or query.get("format", "json")),
             client=client_of(request),
             echo=query.get("echo", "1") != "0",
-            wait=_number(request, "wait", WAIT_DEFAULT, WAIT_MAX),
-            limit=max(1, int(_number(request, "limit", LIMIT_DEFAULT, LIMIT_MAX, whole=True))),
+            wait=number(request, "wait", WAIT_DEFAULT, WAIT_MAX),
+            limit=max(1, int(number(request, "limit", LIMIT_DEFAULT, LIMIT_MAX, whole=True))),
         )
 
     def view(self, subject: str | None) -> View:
@@ -77,7 +77,8 @@ def client_of(request: web.Request) -> str:
     return client
 
 
-def _number(request: web.Request, name: str, default: float, most: float, *, whole: bool = False) -> float:
+def number(request: web.Request, name: str, default: float, most: float, *, whole: bool = False) -> float:
+    """A query parameter from 0 to `most`. Raises BadRequest."""
     text = request.query.get(name)
     if text is None:
         return default

@@ -38,13 +38,18 @@ class EventStream(EventSourceResponse):
         self.headers["Cache-Control"] = "no-cache, no-transform"
         self.headers["Content-Encoding"] = "identity"
 
+    def unchunked(self) -> None:
+        """For HTTP/1.0: without chunks only the end of the connection ends the stream (RFC 9112, 6.3)."""
+        self.force_close()
+        self.headers["Connection"] = "close"
+
 
 async def handle(request: web.Request, service: Service) -> web.StreamResponse:
     """One stream, from request to end."""
     response = EventStream(unacknowledged=2 * service.settings.heartbeat)
     chunked = request.version >= (1, 1)
     if not chunked:
-        response.force_close()  # without chunks only the end of the connection ends the stream (RFC 9112, 6.3)
+        response.unchunked()
     try:
         if service.bus.draining:
             raise Unavailable("this node is going away", retry_after=1.0)

@@ -21,6 +21,8 @@ from tricast_server.transports.sink import StreamSink
 SUBPROTOCOL = "tricast.v1."
 PINGS_MAX = 8
 CLOSE_TIMEOUT = 2.0
+ESCAPED = 6
+"""Bytes that one may become as `\\u0000`: the limit is of the data, however they are spelled."""
 PING_INTERVAL_MIN = 4.0
 """aiohttp waits for a pong half as long as it waits to ping: under 2 s a busy but living client would be cut."""
 _FRAMINGS = {name: WebSocketFraming(format) for name, format in FORMATS.items()}
@@ -36,7 +38,7 @@ async def handle(request: web.Request, service: Service) -> web.StreamResponse:
         timeout=CLOSE_TIMEOUT,
         autoclose=False,  # a close is answered after the subscription has left the live set, never before
         compress=False,
-        max_msg_size=2 * service.settings.max_message + 2**16,
+        max_msg_size=ESCAPED * service.settings.max_message + 2**16,
     )
     ready = response.can_prepare(request)
     if not ready or request.version < (1, 1):
@@ -82,8 +84,11 @@ async def handle(request: web.Request, service: Service) -> web.StreamResponse:
 
 
 async def _refuse(request: web.Request, response: web.WebSocketResponse, error: CommandError) -> web.StreamResponse:
-    """A browser sees no HTTP status, so what is refused for good is accepted, told and closed."""
-    if isinstance(error, Unavailable):
+    """A browser sees no HTTP status, so what is refused for good is accepted, told and closed.
+
+    What passes is refused before the upgrade: a close code would have to say whether to come back.
+    """
+    if error.retryable:
         raise error
     code = 4401 if isinstance(error, Unauthorized) else 4403 if isinstance(error, Forbidden) else 4400
     await response.prepare(request)

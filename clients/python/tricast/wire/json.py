@@ -29,6 +29,7 @@ DEPTH_MAX = 64
 
 _FRAMES: dict[str, type[Frame]] = {cls.type: cls for cls in (Hello, Message, Gap, Heartbeat, Reply, Error, Bye)}
 _member_names: dict[type[Any], tuple[tuple[str, str], ...]] = {}
+_TEXTS = frozenset({"topic", "cursor", "at", "code", "action"})
 _WIRE_NAMES = {"sender": "from", "subject": "sub"}
 
 
@@ -82,12 +83,12 @@ def check_depth(text: str, value: JsonValue, limit: int = DEPTH_MAX) -> None:
     if text.count("[") + text.count("{") <= limit:
         return
     level: list[Any] = [value]
-    for _ in range(limit + 1):
+    for _ in range(limit):
         level = [
             child
             for node in level
-            if isinstance(node, dict | list | tuple)
             for child in (node.values() if isinstance(node, dict) else node)
+            if isinstance(child, dict | list | tuple)
         ]
         if not level:
             return
@@ -178,9 +179,14 @@ def decode_batch(text: str | bytes) -> Batch:
     members = _loads_from_server(text)
     if not isinstance(members, dict) or not isinstance(members.get("cursor"), str):
         raise ProtocolError("the answer to a poll has no cursor")
-    frames = tuple(frame for frame in map(frame_of, members.get("messages") or ()) if isinstance(frame, Message | Gap))
-    hello = frame_of({"type": "hello", **members["hello"]}) if members.get("hello") else None
-    bye = frame_of({"type": "bye", **members["bye"]}) if members.get("bye") else None
+    try:
+        frames = tuple(
+            frame for frame in map(frame_of, members.get("messages") or ()) if isinstance(frame, Message | Gap)
+        )
+        hello = frame_of({"type": "hello", **members["hello"]}) if members.get("hello") else None
+        bye = frame_of({"type": "bye", **members["bye"]}) if members.get("bye") else None
+    except TypeError as error:
+        raise ProtocolError(f"the answer to a poll is not whole: {error}") from None
     return Batch(
         cursor=members["cursor"],
         frames=frames,
@@ -201,12 +207,22 @@ def frame_of(members: JsonValue) -> Frame | None:
         if name == "data" and "data_b64" in members:
             values["data"] = bytes_of(members["data_b64"])
         elif wire_name in members:
-            member = members[wire_name]
-            values[name] = tuple(member) if name == "topics" else member
+            values[name] = _checked(name, members[wire_name])
     try:
         return cls(**values)
     except TypeError as error:
         raise ProtocolError(f"a {cls.type} frame is not whole: {error}") from None
+
+
+def _checked(name: str, member: JsonValue) -> JsonValue:
+    """What readers rely on without looking: names that can be looked up. Raises ProtocolError."""
+    if name == "topics" and member is not None:
+        if not isinstance(member, list) or not all(isinstance(topic, str) for topic in member):
+            raise ProtocolError("topics are no list of names")
+        return tuple(member)
+    if name in _TEXTS and not isinstance(member, str | None):
+        raise ProtocolError(f"{name} is no text")
+    return member
 
 
 def bytes_of(text: JsonValue) -> bytes:
@@ -220,7 +236,7 @@ def bytes_of(text: JsonValue) -> bytes:
 def _loads_from_server(text: str | bytes) -> JsonValue:
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ProtocolError(f"the server sent what is not JSON: {error}") from None
 
 

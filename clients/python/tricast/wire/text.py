@@ -31,8 +31,3 @@ def encode(frame: Frame) -> str | None:
         case Error():
             return f"error: {frame.code}: {frame.message}"
     return None
-
-
-def one_line(text: str, data: JsonValue | bytes) -> str:
-    """For formats of one line per message: JSON where the text itself has line breaks."""
-    return text if len(text.splitlines()) <= 1 and not text.endswith("\n") else json.dumps(data)
