@@ -88,6 +88,10 @@ class Http:
         return self
 
     async def __aexit__(self, *details: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Gives up the connections that are kept: a server that drains waits for those that polled."""
         await self.session.close()
 
     async def request(

@@ -23,7 +23,10 @@ _Route = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 CORS: web.RequestKey[dict[str, str]] = web.RequestKey("tricast_cors", dict)
 
-CONTENT_SECURITY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src *"
+CONTENT_SECURITY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src *; img-src data:; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
 
 
 def setup(
@@ -59,6 +62,9 @@ def setup(
         router.add_get(f"{prefix}/canary{path}", route(handler), allow_head=False)
     for path, handler in (("/healthz", _healthz), ("/readyz", _readyz), ("/stats", _stats), ("/", _page)):
         router.add_get(prefix + path, route(handler))
+
+    if prefix:
+        router.add_get(prefix, route(_to_page))
 
     async def run(app: web.Application) -> AsyncIterator[None]:
         await asyncio.to_thread(assets.page)  # read once, off the loop
@@ -112,6 +118,15 @@ async def _stats(request: web.Request, service: Service) -> web.StreamResponse:
     return web.json_response(service.stats(), headers={"Cache-Control": "no-store"})
 
 
+async def _to_page(request: web.Request, service: Service) -> web.StreamResponse:
+    """The page's own addresses are relative: they need the slash at the end of its own."""
+    raise web.HTTPPermanentRedirect(location=request.path + "/")
+
+
 async def _page(request: web.Request, service: Service) -> web.StreamResponse:
-    headers = {"Content-Security-Policy": CONTENT_SECURITY, "X-Content-Type-Options": "nosniff"}
+    headers = {
+        "Cache-Control": "no-cache",
+        "Content-Security-Policy": CONTENT_SECURITY,
+        "X-Content-Type-Options": "nosniff",
+    }
     return web.Response(body=assets.page(), content_type="text/html", charset="utf-8", headers=headers)

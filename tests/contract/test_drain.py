@@ -51,7 +51,7 @@ class TestOnEveryTransport:
                 await http.publish("a", "m1", "m2")
                 draining = asyncio.create_task(drain(server.service))
                 assert await subscriber.data(2) == ["m1", "m2"]
-            await http.session.close()
+            await http.close()
             async with asyncio.timeout(2):
                 await draining
 
@@ -197,4 +197,4 @@ async def test_a_second_signal_ends_it_at_once(number: signal.Signals) -> None:
         await asyncio.sleep(0.3)
         assert process.process.poll() is None
         process.process.send_signal(number)
-        assert await asyncio.to_thread(process.wait, 4) == 0
+        assert await asyncio.to_thread(process.wait, 10) == 0

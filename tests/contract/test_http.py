@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 
 import pytest
 from tests.helpers import HOST, Node, running
@@ -20,6 +21,7 @@ from tests.helpers_clients import (
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
+from tricast_server import Access
 from tricast_server.drain import drain
 
 
@@ -251,3 +253,14 @@ async def test_many_slow_heads_do_not_hold_up_others(server: Node, http: Http) -
     for writer in writers:
         writer.close()
         await writer.wait_closed()
+
+
+async def test_a_blocking_call_on_the_event_loop_would_be_seen() -> None:
+    """The guard of tests/conftest.py: it looks at what is called below frames of ours."""
+
+    async def sleepy(access: Access) -> None:
+        time.sleep(0)  # noqa: ASYNC251
+
+    with pytest.raises(AssertionError, match="Blocking call to time.sleep"):
+        async with running(authorise=sleepy) as server, Http(server) as http:
+            await http.get("/poll")

@@ -45,7 +45,7 @@ class Params:
         check_version(request)
         topics = topic_list([t for t in query.get("topics", DEFAULT_TOPIC).split(",") if t])
         if len(topics) > settings.max_topics:
-            raise BadRequest(f"{settings.max_topics} topics at most")
+            raise BadRequest(f"too many topics: the limit is {settings.max_topics}")
         return cls(
             topics=topics,
             cursor=query.get("cursor"),

@@ -152,7 +152,7 @@ class _Connection:
         caller = self.caller
         held = self.subscription.view.topics
         if len({*held, *topics}) > caller.service.settings.max_topics:
-            raise TooMany(f"{caller.service.settings.max_topics} topics at most", retry_after=0.0)
+            raise TooMany(f"too many topics: the limit is {caller.service.settings.max_topics}", retry_after=0.0)
         access = Access(
             what="subscribe", topics=topics, client=caller.client, token=caller.token, request=caller.request
         )
