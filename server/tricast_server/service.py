@@ -18,6 +18,7 @@ from tricast.wire.messages import PROTOCOL, Bye, Hello, JsonValue
 from tricast_server.backplane.base import Backplane, Publication, Receipt
 from tricast_server.backplane.memory import MemoryBackplane
 from tricast_server.bus.bus import Bus
+from tricast_server.bus.subscription import Subscription
 from tricast_server.guard.authorise import Authorise, allow_all
 from tricast_server.settings import Settings
 
@@ -96,6 +97,13 @@ class Service:
             topics=topics,
             node=self.settings.node,
         )
+
+    def begin(self, subscription: Subscription, hello: Hello) -> None:
+        """The first words of a stream, then what the log has for it."""
+        subscription.say(hello)
+        if self.bus.draining:  # since it was let in
+            subscription.drain(self.bye())
+        subscription.start()
 
     def bye(self) -> Bye:
         """Each with another time to come back, so that they do not all come at once."""

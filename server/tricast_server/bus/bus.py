@@ -6,80 +6,21 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol, TypeAlias
 
 from tricast.errors import Unavailable
 from tricast.wire.cursor import OFFSET_LIMIT, Cursor
 from tricast.wire.messages import Gap
 from tricast_server.backplane.base import Backplane, EpochStarted, Publication, Receipt, Record
+from tricast_server.bus.audience import PARKED_CHECK, Audience, Audiences, Parked
 from tricast_server.bus.log import Entry, Log, Retention
 from tricast_server.bus.subscription import End, Sink, Subscription
 from tricast_server.bus.tasks import end_task
 from tricast_server.bus.timers import Timers
-from tricast_server.bus.view import Framing, Identity, Shown, Slice, View, read
+from tricast_server.bus.view import Framing, Shown, Slice, View, read
 
 ENCODED_MAX = 4 * 2**20
 TRIM_INTERVAL = 1.0
-PARKED_CHECK = 5.0
 PUBLISH_TIMEOUT = 10.0
-
-
-class Parked:
-    """A poll that waits for the next message of its view. `gone` tells whether its client has left."""
-
-    __slots__ = ("_gone", "_woken", "view")
-
-    def __init__(self, view: View, gone: Callable[[], bool]) -> None:
-        self.view = view
-        self._gone = gone
-        self._woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def deliver(self, data: bytes, now: float) -> None:
-        self.wake()
-
-    def fall_behind(self) -> None:
-        self.wake()
-
-    def wake(self) -> None:
-        if not self._woken.done():
-            self._woken.set_result(None)
-
-    def beat(self, now: float) -> float | None:
-        if self._woken.done():
-            return None
-        if self._gone():
-            self.wake()
-            return None
-        return now + PARKED_CHECK
-
-    async def wait(self, seconds: float) -> None:
-        """Returns when something came, the client left or the time is up. Cancelling is safe."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._woken
-
-
-class Member(Protocol):
-    """Who is told by the flush."""
-
-    def deliver(self, data: bytes, now: float) -> None: ...
-
-    def fall_behind(self) -> None: ...
-
-
-_Key: TypeAlias = tuple[frozenset[str], str, Identity | None]
-
-
-class Audience:
-    """Members that are written the same bytes: same topics, same framing, nobody or the same one hidden."""
-
-    __slots__ = ("framing", "key", "members", "view")
-
-    def __init__(self, key: _Key, view: View, framing: Framing | None) -> None:
-        self.key = key
-        self.view = view
-        self.framing = framing
-        self.members: dict[Member, None] = {}
 
 
 class Bus:
@@ -104,8 +45,7 @@ class Bus:
         self._flush_interval = flush_interval
         self._wall = wall
         self._log: Log | None = None
-        self._audiences: dict[_Key, Audience] = {}
-        self._by_topic: dict[str, dict[Audience, None]] = {}
+        self._audiences = Audiences()
         self._parked: dict[Parked, None] = {}
         self._pending: list[Entry] = []
         self._flushed = Cursor("", 0)
@@ -212,8 +152,7 @@ class Bus:
         self.log.restart(at.epoch, at.offset)
         self._encoded.clear()
         self._encoded_size = 0
-        members = [member for audience in self._audiences.values() for member in audience.members]
-        for member in members:
+        for member in self._audiences.members():
             member.fall_behind()  # its cursor is of the old epoch, so it goes on with a gap
         self._flushed = self.log.cursor
 
@@ -240,8 +179,7 @@ class Bus:
         """A parked poll. Between a read that found nothing and this there must be no await."""
         self.flush()
         parked = Parked(view, gone)
-        audience = self._audience(view, None)
-        audience.members[parked] = None
+        self._audiences.add(parked, view, None)
         self._parked[parked] = None
         assert self._timers is not None
         self._timers.add(self.now() + PARKED_CHECK, parked)
@@ -249,7 +187,7 @@ class Bus:
             yield parked
         finally:
             del self._parked[parked]
-            self._drop(audience, parked)
+            self._audiences.remove(parked, view, None)
 
     @property
     def parked(self) -> int:
@@ -285,10 +223,10 @@ class Bus:
     # The live set
 
     def join(self, subscription: Subscription) -> None:
-        self._audience(subscription.view, subscription.sink.framing).members[subscription] = None
+        self._audiences.add(subscription, subscription.view, subscription.sink.framing)
 
     def leave(self, subscription: Subscription) -> None:
-        self._drop(self._audience(subscription.view, subscription.sink.framing), subscription)
+        self._audiences.remove(subscription, subscription.view, subscription.sink.framing)
 
     def flush(self) -> None:
         """Write what has come since the last flush to everyone live, in log order. Never suspends."""
@@ -299,19 +237,9 @@ class Bus:
             return
         pending, self._pending = self._pending, []
         now = self.now()
-        for audience, entries in self._told(pending).items():
-            if audience.view.hidden is not None:
-                entries = [entry for entry in entries if audience.view.shows(entry)]
-            if entries:
-                self._tell(audience, entries, now)
+        for audience, entries in self._audiences.told(pending):
+            self._tell(audience, entries, now)
         self._flushed = Cursor(self.log.epoch, pending[-1].offset)
-
-    def _told(self, pending: Sequence[Entry]) -> dict[Audience, list[Entry]]:
-        told: dict[Audience, list[Entry]] = {}
-        for entry in pending:
-            for audience in self._by_topic.get(entry.topic, ()):
-                told.setdefault(audience, []).append(entry)
-        return told
 
     def _tell(self, audience: Audience, entries: Sequence[Entry], now: float) -> None:
         framing = audience.framing
@@ -326,23 +254,3 @@ class Bus:
         """What was written to subscribers: messages and gaps, and their bytes."""
         self.delivered += delivered
         self.bytes_out += size
-
-    def _audience(self, view: View, framing: Framing | None) -> Audience:
-        key = (frozenset(view.topics), framing.name if framing is not None else "", view.hidden)
-        audience = self._audiences.get(key)
-        if audience is None:
-            audience = self._audiences[key] = Audience(key, view, framing)
-            for topic in view.topics:
-                self._by_topic.setdefault(topic, {})[audience] = None
-        return audience
-
-    def _drop(self, audience: Audience, member: Member) -> None:
-        audience.members.pop(member, None)
-        if audience.members or self._audiences.get(audience.key) is not audience:
-            return
-        del self._audiences[audience.key]
-        for topic in audience.view.topics:
-            audiences = self._by_topic[topic]
-            del audiences[audience]
-            if not audiences:
-                del self._by_topic[topic]

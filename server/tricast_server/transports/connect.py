@@ -14,6 +14,8 @@ from tricast.wire.cursor import DEFAULT_TOPIC, NO_CURSOR, Cursor, is_name
 from tricast_server.bus.bus import Bus
 from tricast_server.bus.view import Identity, View
 from tricast_server.framing import Format, format_named
+from tricast_server.guard.authorise import Access, bearer_token
+from tricast_server.service import Service
 from tricast_server.settings import Settings
 
 EARLIEST = "earliest"
@@ -57,9 +59,6 @@ class Params:
             limit=max(1, int(number(request, "limit", LIMIT_DEFAULT, LIMIT_MAX, whole=True))),
         )
 
-    def view(self, subject: str | None) -> View:
-        return View(self.topics, None if self.echo else Identity(self.client, subject))
-
 
 def check_version(request: web.Request) -> None:
     """Raises BadRequest where the client speaks another version."""
@@ -89,6 +88,30 @@ def number(request: web.Request, name: str, default: float, most: float, *, whol
     if not 0 <= value <= most:  # also not a number
         raise BadRequest(f"{name} is a {'whole ' if whole else ''}number from 0 to {most:.0f}")
     return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entrance:
+    """Somebody who may connect: what they asked for, who they are, and where they begin."""
+
+    params: Params
+    token: str | None
+    subject: str | None
+    view: View
+    start: Start
+
+
+async def enter(
+    request: web.Request, service: Service, *, format: str | None = None, cursor: str | None = None
+) -> Entrance:
+    """What every transport does first. `format` and `cursor` go before those of the query. Raises CommandError."""
+    params = Params.of(request, service.settings, format=format)
+    token = bearer_token(request)
+    access = Access(what="subscribe", topics=params.topics, client=params.client, token=token, request=request)
+    subject = await service.authorise(access)
+    start = await locate(service.bus, params.topics, cursor or params.cursor, params.last)
+    hidden = None if params.echo else Identity(params.client, subject)
+    return Entrance(params=params, token=token, subject=subject, view=View(params.topics, hidden), start=start)
 
 
 @dataclass(frozen=True, slots=True)

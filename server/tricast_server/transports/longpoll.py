@@ -6,16 +6,14 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from tricast.errors import BadRequest
 from tricast.wire import json
 from tricast.wire.cursor import Cursor
 from tricast.wire.messages import Bye, Frame, Hello
 from tricast_server.bus.log import Entry
 from tricast_server.bus.view import Framing, Slice, View
 from tricast_server.framing import JSON, TEXT
-from tricast_server.guard.authorise import Access, bearer_token
 from tricast_server.service import Service
-from tricast_server.transports.connect import EARLIEST, Params, locate
+from tricast_server.transports.connect import EARLIEST, Params, enter
 
 ANSWER_BYTES = 2**20
 PURGE_POLLERS = 1024
@@ -58,18 +56,8 @@ _TEXT_BATCH = _TextBatch()
 async def handle(request: web.Request, service: Service) -> web.StreamResponse:
     """One poll. Without a cursor it is answered at once with hello; else when there is something, or time is up."""
     bus = service.bus
-    params = Params.of(request, service.settings)
-    if params.format not in (JSON, TEXT):
-        raise BadRequest("this format is not served on /poll")
-    access = Access(
-        what="subscribe",
-        topics=params.topics,
-        client=params.client,
-        token=bearer_token(request),
-        request=request,
-    )
-    view = params.view(await service.authorise(access))
-    start = await locate(bus, params.topics, params.cursor, params.last)
+    entrance = await enter(request, service)
+    params, view, start = entrance.params, entrance.view, entrance.start
     with service.connected("poll"):
         part = bus.read(view, start.cursor, limit=params.limit, size=ANSWER_BYTES)
         hello = None

@@ -12,10 +12,9 @@ from tricast.errors import CommandError, RateLimited, TooMany, Unavailable
 from tricast.wire import sse
 from tricast_server.bus.subscription import End
 from tricast_server.framing import FORMATS, JSON, SSEFraming
-from tricast_server.guard.authorise import Access, bearer_token
 from tricast_server.service import Service
 from tricast_server.transports.commands import error_frame
-from tricast_server.transports.connect import Params, locate
+from tricast_server.transports.connect import enter
 from tricast_server.transports.sink import StreamSink
 
 NEVER = 10.0 * 365 * 86400
@@ -53,19 +52,10 @@ async def handle(request: web.Request, service: Service) -> web.StreamResponse:
     try:
         if service.bus.draining:
             raise Unavailable("this node is going away", retry_after=1.0)
-        params = Params.of(request, service.settings)
-        access = Access(
-            what="subscribe",
-            topics=params.topics,
-            client=params.client,
-            token=bearer_token(request),
-            request=request,
-        )
-        subject = await service.authorise(access)
-        cursor = request.headers.get("Last-Event-ID") or params.cursor
-        start = await locate(service.bus, params.topics, cursor, params.last)
+        entrance = await enter(request, service, cursor=request.headers.get("Last-Event-ID"))
     except PASSES as error:
         return await _come_back(request, response, error)
+    params, start = entrance.params, entrance.start
     writer = await response.prepare(request)
     assert writer is not None
     ended: asyncio.Future[End] = asyncio.get_running_loop().create_future()
@@ -83,11 +73,10 @@ async def handle(request: web.Request, service: Service) -> web.StreamResponse:
             ended.set_result(why)
 
     with service.connected("sse"):
-        subscription = service.bus.subscribe(sink, params.view(subject), start.cursor, end)
+        subscription = service.bus.subscribe(sink, entrance.view, start.cursor, end)
         async with response:
             try:
-                subscription.say(service.hello("sse", params.client, params.topics, start.asked))
-                subscription.start()
+                service.begin(subscription, service.hello("sse", params.client, params.topics, start.asked))
                 await ended
             finally:
                 await subscription.aclose()

@@ -12,10 +12,10 @@ from tricast.wire.commands import is_command
 from tricast.wire.messages import Error, JsonValue, Ping, Reply
 from tricast_server.bus.subscription import End, Subscription
 from tricast_server.framing import FORMATS, JSON, TEXT, WebSocketFraming, text_frame
-from tricast_server.guard.authorise import Access, bearer_token
+from tricast_server.guard.authorise import Access
 from tricast_server.service import Service
 from tricast_server.transports.commands import Caller, error_frame
-from tricast_server.transports.connect import Params, locate
+from tricast_server.transports.connect import enter
 from tricast_server.transports.sink import StreamSink
 
 SUBPROTOCOL = "tricast.v1."
@@ -45,13 +45,10 @@ async def handle(request: web.Request, service: Service) -> web.StreamResponse:
         raise BadRequest("this is a WebSocket endpoint, and no upgrade arrived; a proxy may have taken it out")
     try:
         format = ready.protocol.removeprefix(SUBPROTOCOL) if ready.protocol else None
-        params = Params.of(request, service.settings, format=format)
-        token = bearer_token(request)
-        access = Access(what="subscribe", topics=params.topics, client=params.client, token=token, request=request)
-        subject = await service.authorise(access)
-        start = await locate(service.bus, params.topics, params.cursor, params.last)
+        entrance = await enter(request, service, format=format)
     except CommandError as error:
         return await _refuse(request, response, error)
+    params, start = entrance.params, entrance.start
     writer = await response.prepare(request)
     sink = StreamSink(
         request,
@@ -63,20 +60,19 @@ async def handle(request: web.Request, service: Service) -> web.StreamResponse:
     )
     with service.connected("ws"):
         connection = _Connection(response)
-        subscription = service.bus.subscribe(sink, params.view(subject), start.cursor, connection.ended)
+        subscription = service.bus.subscribe(sink, entrance.view, start.cursor, connection.ended)
         connection.caller = Caller(
             service=service,
             request=request,
             client=params.client,
-            subject=subject,
-            token=token,
+            subject=entrance.subject,
+            token=entrance.token,
             topic=params.topics[0],
             stream=connection,
         )
         connection.subscription = subscription
         try:
-            subscription.say(service.hello("ws", params.client, params.topics, start.asked))
-            subscription.start()
+            service.begin(subscription, service.hello("ws", params.client, params.topics, start.asked))
             await connection.read(text=params.format is TEXT)
         finally:
             await connection.aclose()
