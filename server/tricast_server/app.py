@@ -92,6 +92,10 @@ async def _guard(request: web.Request, service: Service, handler: _Handler) -> w
         return await handler(request, service)
     except CommandError as error:
         return respond_error(error)
+    except ConnectionError:
+        if request.transport is not None and not request.transport.is_closing():
+            raise  # not this client's connection
+        return web.Response()  # it left just before its answer, and gets none
 
 
 async def _add_cors(request: web.Request, response: web.StreamResponse) -> None:

@@ -261,6 +261,6 @@ async def test_a_blocking_call_on_the_event_loop_would_be_seen() -> None:
     async def sleepy(access: Access) -> None:
         time.sleep(0)  # noqa: ASYNC251
 
-    with pytest.raises(AssertionError, match="Blocking call to time.sleep"):
+    with pytest.raises(AssertionError, match=r"Blocking call to time\.sleep"):
         async with running(authorise=sleepy) as server, Http(server) as http:
             await http.get("/poll")
