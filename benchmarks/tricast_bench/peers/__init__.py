@@ -1,0 +1,1 @@
+"""Servers that tricast is measured beside."""
