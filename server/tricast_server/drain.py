@@ -33,6 +33,4 @@ async def drain(service: Service) -> None:
 
 
 def _busy(service: Service) -> bool:
-    if any(service.connections.values()):
-        return True
-    return any(not transport.is_closing() for transport in service.pollers)
+    return any(service.connections.values()) or bool(service.pollers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import time
 from collections import Counter
@@ -20,6 +19,7 @@ from tricast_server.backplane.memory import MemoryBackplane
 from tricast_server.bus.bus import Bus
 from tricast_server.bus.subscription import Subscription
 from tricast_server.guard.authorise import Authorise, allow_all
+from tricast_server.pollers import Pollers
 from tricast_server.settings import Settings
 
 RECONNECT_SPREAD = 2.0
@@ -40,8 +40,7 @@ class Service:
             flush_interval=settings.flush_interval,
         )
         self.connections: Counter[str] = Counter()
-        # Connections whose last poll was answered, and whose client has not been told to go: a drain waits for them.
-        self.pollers: set[asyncio.Transport] = set()
+        self.pollers = Pollers()
         self._started = time.monotonic()
 
     async def start(self) -> None:

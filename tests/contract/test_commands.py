@@ -210,7 +210,21 @@ class TestJson:
         assert message["data"] == json.loads(FIT[name])
 
     @pytest.mark.parametrize(
-        "text", ["", "{", "7", "null", '"publish"', "{}", '{"action":7}', '{"action":null}', '{"data":1}', "\ufeff{}"]
+        "text",
+        [
+            "",
+            "{",
+            "7",
+            "null",
+            '"publish"',
+            "{}",
+            '{"action":7}',
+            '{"action":null}',
+            '{"data":1}',
+            "\ufeff{}",
+            '{"action":"echo","data":1,"other":NaN}',
+            '{"action":"echo","data":1,"action":"echo"}',
+        ],
     )
     async def test_what_is_no_command_is_a_bad_request(self, uplink: Uplink, text: str) -> None:
         error = await uplink.ask_text(text)

@@ -50,7 +50,8 @@ def test_an_event_stream_whose_cable_is_pulled_is_ended() -> None:
     unshare = shutil.which("unshare") or missing("unshare, of util-linux")
     if not shutil.which("ip"):
         missing("ip, of iproute2")
-    namespace = [unshare, "--map-root-user", "--net"]
+    # Killed, it takes all processes of the namespace with it.
+    namespace = [unshare, "--map-root-user", "--net", "--pid", "--fork", "--kill-child"]
     if subprocess.run([*namespace, "ip", "link", "set", "lo", "up"], capture_output=True).returncode:
         missing("the right to make a network namespace")
     command = [*namespace, sys.executable, str(UNPLUGGED), str(HEARTBEAT)]

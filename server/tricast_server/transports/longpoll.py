@@ -16,7 +16,6 @@ from tricast_server.service import Service
 from tricast_server.transports.connect import EARLIEST, Params, enter
 
 ANSWER_BYTES = 2**20
-PURGE_POLLERS = 1024
 
 
 class _JsonBatch(Framing):
@@ -114,6 +113,4 @@ def _remember(request: web.Request, service: Service, response: web.Response, *,
         service.pollers.discard(transport)
         response.force_close()
         return
-    if len(service.pollers) >= PURGE_POLLERS:
-        service.pollers = {known for known in service.pollers if not known.is_closing()}
     service.pollers.add(transport)

@@ -19,6 +19,7 @@ from tricast_server.transports.connect import check_version, client_of
 
 COMMANDS_MAX = 100
 BODY_TIMEOUT = 30.0
+NO_STORE = {"Cache-Control": "no-store"}
 _TEXT_TYPES = ("application/x-www-form-urlencoded",)
 """What `curl -d` says of a body that it was given as text."""
 
@@ -33,7 +34,8 @@ async def handle(request: web.Request, service: Service) -> web.StreamResponse:
         return respond(answer)
     if not 1 <= len(value) <= COMMANDS_MAX:
         raise BadRequest(f"an array of 1 to {COMMANDS_MAX} commands")
-    return web.json_response(text=f"[{','.join([json.encode(a) for a in await _run_all(caller, value)])}]")
+    answers = await _run_all(caller, value)
+    return web.json_response(text=f"[{','.join(map(json.encode, answers))}]", headers=NO_STORE)
 
 
 async def publish(request: web.Request, service: Service) -> web.StreamResponse:
@@ -70,7 +72,7 @@ def respond(frame: Frame) -> web.Response:
     response = web.json_response(text=json.encode(frame), status=status)
     if isinstance(frame, Error) and frame.retry_after is not None:
         response.headers["Retry-After"] = str(math.ceil(frame.retry_after))
-    response.headers["Cache-Control"] = "no-store"
+    response.headers.update(NO_STORE)
     return response
 
 
