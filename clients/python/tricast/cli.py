@@ -27,6 +27,7 @@ from tricast.errors import (
     TricastError,
     Unauthorized,
 )
+from tricast.memory import FileStore
 from tricast.wire import json as wire_json
 from tricast.wire.commands import topic_list
 from tricast.wire.messages import Gap, JsonValue, Message, TransportName
@@ -149,7 +150,7 @@ def _extend(name: str) -> None:
 
 
 def _connect(url: str, topics: Any, **options: Any) -> tricast.Bus:
-    return _check(tricast.connect, url, topics, open_timeout=OPEN_TIMEOUT, **options)
+    return _check(tricast.connect, url, topics, open_timeout=OPEN_TIMEOUT, store=FileStore(), **options)
 
 
 def _check(call: Callable[P, R], *args: P.args, **options: P.kwargs) -> R:
@@ -260,7 +261,7 @@ def _explained(error: TricastError, url: str) -> str:
 def _reasons(bus: tricast.Bus) -> list[str]:
     """Why each transport failed the last time it was tried."""
     last = {record.transport: record.detail for record in bus.timeline if record.what in ("failed", "lost")}
-    return [f"  {name:4} {detail}" for name, detail in last.items()]
+    return [f"  {name or 'all':4} {detail}" for name, detail in last.items()]
 
 
 if __name__ == "__main__":

@@ -19,9 +19,10 @@ from typing import Literal, Self
 from yarl import URL
 
 from tricast.errors import BusClosed, CommandError, ConnectFailed, ConnectionLost, GapError
-from tricast.fallback import Order
+from tricast.fallback import Policy, Race, Uplink
 from tricast.keeper import Keeper
 from tricast.mailbox import Mailbox
+from tricast.memory import Store
 from tricast.publish import Publication
 from tricast.session import Session
 from tricast.timeline import Record, Stats, Timeline
@@ -58,15 +59,19 @@ def connect(
     on_gap: OnGap = "yield",
     open_timeout: float = 15.0,
     buffer: int = BUFFER,
+    store: Store | None = None,
+    policy: Policy | None = None,
 ) -> Bus:
     """A bus to enter with `async with`, which connects.
 
-    `topics` may be empty, where it is only to publish. `transports` are tried in order. `cursor`: resume after it
+    `topics` may be empty, where it is only to publish. `transports`: the best one first; they race with a head start
+    for the better ones, and one alone is forced. `cursor`: resume after it
     ("earliest": from the oldest kept); without one, from `last` messages of each topic before now. `client`: the own
     name, which others see as `sender`; made up if None. `echo` False: not to be sent the own messages. `on_gap`:
     whether a loss is yielded as a `Gap` among the messages or raised as `GapError`; iterating on then goes on behind
-    it. `buffer`: how many messages wait for the consumer before no more are read. Times are in seconds. Raises
-    ValueError or BadRequest for what cannot be meant.
+    it. `buffer`: how many messages wait for the consumer before no more are read. `store` remembers what worked from
+    one connect to the next; `policy` holds the times of the fallback. Times are in seconds. Raises ValueError or
+    BadRequest for what cannot be meant.
     """
     names = tuple(dict.fromkeys(transports))
     if not names or not set(names) <= set(LINKS):
@@ -79,7 +84,17 @@ def connect(
     # 128 random bits: whoever knows its name can read an inbox.
     inbox = INBOX_PREFIX + secrets.token_urlsafe(16)
     session = Session((*topics, inbox), cursor, last)
-    return Bus(target, session, names, inbox=inbox, on_gap=on_gap, open_timeout=open_timeout, buffer=buffer)
+    return Bus(
+        target,
+        session,
+        Race(names, policy),
+        inbox=inbox,
+        on_gap=on_gap,
+        open_timeout=open_timeout,
+        buffer=buffer,
+        # What was forced says nothing about what is best.
+        store=store if len(names) > 1 else None,
+    )
 
 
 def base_url(text: str) -> URL:
@@ -103,16 +118,18 @@ class Bus:
         self,
         target: Target,
         session: Session,
-        transports: Sequence[TransportName],
+        race: Race,
         *,
         inbox: str,
         on_gap: OnGap,
         open_timeout: float,
         buffer: int,
+        store: Store | None,
     ) -> None:
         self._target = target
         self._session = session
-        self._transports = transports
+        self._race = race
+        self._store = store
         self._on_gap = on_gap
         self._open_timeout = open_timeout
         self._mailbox = Mailbox(buffer)
@@ -123,7 +140,7 @@ class Bus:
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        """Returns when a transport works: its hello has come.
+        """Returns when a transport carries: its hello and an echo have come, or where no echo does, its hello alone.
 
         Raises ConnectFailed, with the timeline as its text, where none does within `open_timeout`, and at once the
         CommandError with which the server refuses.
@@ -134,11 +151,12 @@ class Bus:
         self._keeper_ = Keeper(
             self._target,
             self._session,
-            Order(self._transports),
+            self._race,
             self._mailbox,
             timeline,
             inbox=self._inbox,
             on_inbox=self._on_inbox,
+            store=self._store,
         )
         self._task = asyncio.create_task(self._keeper_.run(), name="tricast")
         try:
@@ -171,8 +189,13 @@ class Bus:
 
     @property
     def transport(self) -> TransportName | None:
-        """The transport of the link that is up, or was last."""
+        """The transport of the link that carries, or did last."""
         return self._keeper.transport
+
+    @property
+    def uplink(self) -> Uplink:
+        """Whether anything can be sent from here: "blocked" where messages come, but none get out."""
+        return self._keeper.uplink
 
     @property
     def client(self) -> str:
@@ -201,9 +224,11 @@ class Bus:
     def stats(self) -> Stats:
         keeper = self._keeper
         return Stats(
-            received=keeper.received,
+            received=keeper.delivery.received,
+            lost=keeper.delivery.lost,
+            duplicated=keeper.delivery.duplicated,
             duplicates_dropped=self._session.counts.duplicates_dropped,
-            gaps=keeper.gaps,
+            gaps=keeper.delivery.gaps,
             reconnects=keeper.reconnects,
             switches=keeper.switches,
             time_to_first=keeper.time_to_first,
@@ -233,15 +258,16 @@ class Bus:
     async def echo(self, data: JsonValue | bytes, *, timeout: float = 10.0) -> JsonValue | bytes:
         """`data`, once it has gone up, through the bus and down again on the transport of now.
 
-        It comes behind what waits to be read, so someone has to iterate. Raises TransportError where it does not come
-        back in time, or the server's CommandError. Cancelling is safe.
+        It comes behind what waits to be read, so someone has to iterate. Raises UplinkBlocked where nothing can be
+        sent, another TransportError where it does not come back in time, or the server's CommandError. Cancelling is
+        safe.
         """
         nonce = secrets.token_hex(8)
         future = self._echoes[nonce] = asyncio.get_running_loop().create_future()
         command = Echo(data=_enveloped(nonce, data), reply_to=self._inbox)
         try:
             async with asyncio.timeout(timeout):
-                answer = await self._keeper.send(await self._keeper.up(), command)
+                answer = await self._keeper.send(await self._keeper.sending(), command)
                 if isinstance(answer, CommandError):
                     raise answer
                 echo = await future

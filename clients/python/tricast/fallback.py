@@ -11,62 +11,16 @@ reached at all; where it cannot, nothing is held against any transport.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
-from tricast.lanes import Lane, Policy
+from tricast.actions import Action, Carry, CheckOnline, Close, Note, Open, Prove
+from tricast.lanes import Lane, Pauses, Policy
 from tricast.wire.messages import TransportName
 
 __all__ = ["Action", "Carry", "CheckOnline", "Close", "Note", "Open", "Policy", "Prove", "Race", "Uplink"]
 
 Uplink = Literal["unknown", "ok", "blocked"]
-
-
-@dataclass(frozen=True, slots=True)
-class Open:
-    """Open a link, at the cursor of now. One of the same transport that is open is closed."""
-
-    transport: TransportName
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Prove:
-    """Send an echo, and tell `on_proven` or `on_unproven`."""
-
-    transport: TransportName
-
-
-@dataclass(frozen=True, slots=True)
-class Carry:
-    """What this one brings is delivered from now on, and nothing else."""
-
-    transport: TransportName
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Close:
-    transport: TransportName
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class CheckOnline:
-    """Ask the server for a sign of life, and tell `on_online`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """For people only."""
-
-    transport: TransportName | None
-    what: Literal["wait", "online", "offline", "quarantine", "uplink"]
-    detail: str = ""
-
-
-Action = Open | Prove | Carry | Close | CheckOnline | Note
 
 
 class Race:
@@ -97,7 +51,8 @@ class Race:
         self._failed: list[Lane] = []
         self._answered = False
         self._checking = False
-        self._pauses = 0
+        self._pauses = Pauses(self.policy, jitter)
+        self._carried_at = 0.0
         # The uplink: since when it is sought, and when to look again.
         self._sought_since: float | None = None
         self._blocked = False
@@ -212,12 +167,8 @@ class Race:
         lane.is_lost(now, lived, blameless=bye, stalled=stalled)
         self._carrier = None
         self._forget_uplink()
-        wait = 0.0
-        if lived >= self.policy.steady:
-            self._pauses = 0
-        else:
-            wait = 0.0 if self._pauses == 0 else self._pause()
-            self._pauses = max(1, self._pauses)
+        fresh = [other.name for other in self._lanes.values() if not other.is_doubtful(now)]
+        wait = self._pauses.after_loss(transport, lived, fresh)
         self._defer(self._lanes.values() if bye else [lane], now, retry_after)
         self._begin_again(lane, now, wait)
         return self._act(now)
@@ -234,6 +185,7 @@ class Race:
             self._forget_uplink()
             self._round_at = None
             self._round = self._in_order([other for other in self._lanes.values() if other is not lane], now)
+            self._next_start = now + self._stagger
         self._open(lane, now, why)
         return self._act(now)
 
@@ -273,14 +225,14 @@ class Race:
         if carrier is not None and self._blocked and now >= self._uplink_at:
             self._plan_uplink(now)
             self._actions.append(Prove(carrier.name))
-        for lane in self._probes():
-            if now >= lane.probe_at:
+        for lane, when in self._probes():
+            if now >= when:
                 self._open(lane, now, "to see whether it works by now")
         return self._act(now)
 
     def next_time(self) -> float | None:
         """When to call `on_time`; None while only an event can change anything."""
-        times = [lane.probe_at for lane in self._probes()]
+        times = [when for _, when in self._probes()]
         if self._round_at is not None:
             times.append(self._round_at)
         if self._round:
@@ -325,16 +277,17 @@ class Race:
     def _step(self, now: float) -> None:
         while self._round:
             lane = self._round[0]
-            running = [other for other in self._candidates() if not other.muted]
+            running = [other for other in self._lanes.values() if other.is_open and not other.muted]
             if running and now < self._next_start:
                 return
-            if lane.is_doubtful(now):
-                if self._sought_since is not None or self._carrier is not None:
-                    self._round.clear()  # something answers: there is no need for what may be cut again
-                    return
-                patience = max((other.opened_at for other in running), default=now) + self.policy.last_resort
-                if running and now < patience:
-                    self._next_start = patience
+            if lane.is_doubtful(now) and running:
+                # What may be cut again is for when all others have had their time.
+                patience = self.policy.last_resort
+                if any(other.state != "opening" for other in running):
+                    patience += self.policy.proof_timeout
+                since = max(self._sought_since or 0.0, *(other.opened_at for other in running))
+                self._next_start = since + patience
+                if now < self._next_start:
                     return
             del self._round[0]
             self._open(lane, now)
@@ -348,7 +301,7 @@ class Race:
             self._actions.append(CheckOnline())
 
     def _rest(self, now: float) -> None:
-        self._wait(now, self._pause())
+        self._wait(now, self._pauses.next())
 
     def _wait(self, now: float, wait: float) -> None:
         """Until some transport may be tried again, and `wait` at least."""
@@ -357,15 +310,9 @@ class Race:
         self._round_at = max(now + wait, allowed)
         self._actions.append(Note(None, "wait", f"{self._round_at - now:.2f} s"))
 
-    def _pause(self) -> float:
-        """Doubles from time to time; at least half of it always passes, the rest is spread over the clients."""
-        full = min(self.policy.backoff_max, self.policy.backoff_min * 2.0**self._pauses)
-        self._pauses = min(self._pauses + 1, 16)
-        return full * (0.5 + 0.5 * self._jitter())
-
-    def _defer(self, lanes: Iterator[Lane] | Sequence[Lane] | object, now: float, retry_after: float | None) -> None:
+    def _defer(self, lanes: Iterable[Lane], now: float, retry_after: float | None) -> None:
         if retry_after:
-            for lane in lanes:  # type: ignore[attr-defined]
+            for lane in lanes:
                 lane.not_before = max(lane.not_before, now + min(retry_after, self.policy.retry_after_max))
 
     # Links
@@ -379,6 +326,7 @@ class Race:
     def _open(self, lane: Lane, now: float, why: str = "") -> None:
         lane.opens(now)
         self._actions.append(Open(lane.name, why))
+        self._forget_unless_greeted()
 
     def _close(self, lane: Lane, why: str) -> None:
         lane.state, lane.proven = "idle", False
@@ -388,8 +336,7 @@ class Race:
         lane.fails_to_work()
         lane.plan_probe(now, self._jitter())
         self._failed.append(lane)
-        if self._carrier is None and not any(other.state == "greeted" for other in self._lanes.values()):
-            self._forget_uplink()
+        self._forget_unless_greeted()
 
     def _works(self, lane: Lane, now: float, why: str) -> None:
         self._confirm(now)
@@ -404,7 +351,9 @@ class Race:
         old = self._carrier
         if old is lane:
             return
-        lane.state, self._carrier = "carrying", lane
+        if old is not None:
+            self._pauses.after_life(now - self._carried_at)
+        lane.state, self._carrier, self._carried_at = "carrying", lane, now
         self._actions.append(Carry(lane.name, why))
         if old is not None:
             self._close(old, f"{lane.name} has taken over")
@@ -423,13 +372,15 @@ class Race:
                 self._close(lane, f"{self._carrier.name} works")
                 lane.plan_probe(now, self._jitter())
 
-    def _probes(self) -> list[Lane]:
-        """What is worth a try beside the carrier."""
+    def _probes(self) -> list[tuple[Lane, float]]:
+        """What is worth a try beside the carrier, and when. Where nothing can be sent, also what is in quarantine."""
         carrier = self._carrier
         if carrier is None:
             return []
         idle = [lane for lane in self._lanes.values() if not lane.is_open and lane not in self._round]
-        return [lane for lane in idle if lane.rank < carrier.rank or not carrier.proven]
+        if not carrier.proven:
+            return [(lane, lane.probe_at) for lane in idle]
+        return [(lane, max(lane.probe_at, lane.quarantined_until)) for lane in idle if lane.rank < carrier.rank]
 
     def _confirm(self, now: float) -> None:
         for lane in self._lanes.values():
@@ -455,6 +406,10 @@ class Race:
     def _forget_uplink(self) -> None:
         self._sought_since, self._blocked, self._uplink_tries = None, False, 0
 
+    def _forget_unless_greeted(self) -> None:
+        if self._carrier is None and not any(lane.state == "greeted" for lane in self._lanes.values()):
+            self._forget_uplink()
+
     def _settle(self, now: float) -> None:
         """Without an uplink: first messages come, soon afterwards it is said that nothing can be sent."""
         since = self._sought_since
@@ -476,6 +431,6 @@ class Race:
 
     def _plan_uplink(self, now: float) -> None:
         policy = self.policy
-        delay = min(policy.probe_max, policy.probe_min * 2.0**self._uplink_tries)
+        delay = min(policy.uplink_max, policy.probe_min * 2.0**self._uplink_tries)
         self._uplink_tries = min(self._uplink_tries + 1, 16)
         self._uplink_at = now + delay * (0.75 + 0.5 * self._jitter())

@@ -1,22 +1,36 @@
-"""Keeps a link up: connects, reads, reconnects, reopens with other topics. One task runs it."""
+"""Keeps a subscription carried: does what the race decides, and tells it what happened.
+
+One owner task runs `Keeper.run`; every link has a task of its own, and one more while it is proved. All of them end
+with `run`.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from contextlib import aclosing
-from dataclasses import dataclass, replace
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
 
-from tricast.errors import BusClosed, CommandError, ConnectionLost, TransportError, TricastError
-from tricast.fallback import Order, Try
-from tricast.mailbox import Item, Mailbox
-from tricast.session import Session, Stream, parts
-from tricast.timeline import Timeline
+from tricast.delivery import Delivery
+from tricast.errors import (
+    BusClosed,
+    CommandError,
+    ConnectFailed,
+    ConnectionLost,
+    TransportError,
+    TricastError,
+    UplinkBlocked,
+)
+from tricast.fallback import Action, Carry, CheckOnline, Close, Note, Open, Prove, Race, Uplink
+from tricast.mailbox import Mailbox
+from tricast.memory import Recall, Store
+from tricast.online import is_online
+from tricast.runner import Runner
+from tricast.session import Session
+from tricast.timeline import Timeline, What
 from tricast.transports import LINKS, Link, Target
 from tricast.transports.base import Answer
-from tricast.wire.cursor import Cursor
 from tricast.wire.messages import (
-    Batch,
     Bye,
     Command,
     Frame,
@@ -31,53 +45,52 @@ DEDUPE_WINDOW = 120.0
 """Seconds, until a hello says otherwise."""
 
 
-@dataclass(slots=True)
-class _Attempt:
-    """A link from before it is opened until it is closed. `scope` ends it when rescheduled."""
-
-    link: Link
-    stream: Stream
-    scope: asyncio.Timeout
-    up_since: float | None = None
-
-
 class Keeper:
     """`run` is for the one owner task; all else may be called from any task of the loop.
 
     Messages of the topic `inbox` go to `on_inbox`, everything else into the mailbox. `transport` is that of the link
-    that is up, or was last.
+    that carries, or did last.
     """
 
     def __init__(
         self,
         target: Target,
         session: Session,
-        order: Order,
+        race: Race,
         mailbox: Mailbox,
         timeline: Timeline,
         *,
         inbox: str,
         on_inbox: Callable[[Message], None],
+        store: Store | None = None,
         links: Mapping[TransportName, type[Link]] = LINKS,
     ) -> None:
         self.session = session
         self.timeline = timeline
         self.dedupe_window = DEDUPE_WINDOW
         self.transport: TransportName | None = None
-        self.received = self.gaps = self.reconnects = self.switches = 0
+        self.reconnects = self.switches = 0
+        self.delivery = Delivery(mailbox, inbox, on_inbox)
         self.time_to_first: float | None = None
         self._target = target
-        self._order = order
+        self._race = race
         self._mailbox = mailbox
         self._inbox = inbox
-        self._on_inbox = on_inbox
+        self._recall = Recall(store, str(target.url.origin()))
         self._links = links
         self._loop = asyncio.get_running_loop()
-        self._attempt: _Attempt | None = None
+        self._runners: dict[TransportName, Runner] = {}
+        self._carrier: Runner | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._group: asyncio.TaskGroup | None = None
+        self._actions: deque[Action] = deque()
+        self._acting = False
+        self._wake = asyncio.Event()
+        self._refused: CommandError | None = None
         self._carried = -1
         self._good: tuple[str, ...] | None = None
         self._rejection: CommandError | None = None
-        self._lost = False
+        self._was_lost = False
         self._ended: BaseException | None = None
         self._pulse = asyncio.Event()
 
@@ -87,19 +100,41 @@ class Keeper:
     def epoch(self) -> str | None:
         return self.session.cursor.epoch if self.session.cursor is not None else None
 
+    @property
+    def uplink(self) -> Uplink:
+        return self._race.uplink
+
     async def up(self) -> Link:
-        """The link that works, as soon as there is one. Raises what ended the client. Cancelling is safe."""
-        await self._until(lambda: self._working is not None)
-        assert self._working is not None
-        return self._working.link
+        """The link that carries, as soon as there is one. Raises what ended the client. Cancelling is safe."""
+        await self._until(lambda: self._carrier is not None)
+        assert self._carrier is not None
+        return self._carrier.link
+
+    async def sending(self) -> Link:
+        """The link that carries, as soon as it is known to bring commands up.
+
+        Raises UplinkBlocked where none does, and what ended the client. Cancelling is safe.
+        """
+        await self._until(lambda: self._carrier is not None and self.uplink != "unknown")
+        assert self._carrier is not None
+        if self.uplink == "blocked":
+            raise UplinkBlocked("messages arrive, but something on the way lets none out")
+        return self._carrier.link
 
     async def send(self, link: Link, command: Command, *, apart: bool = False) -> Answer:
         """As `Link.send`. It goes apart from the stream if asked to, and where the stream's reader is held up by a
         full mailbox: the answer would stand behind what nobody reads.
         """
-        send = link.post if apart or self._mailbox.held else link.send
-        (answer,) = await send([command])
-        return answer
+        runner = self._runners.get(link.name)
+        held = self._mailbox.held
+        if runner is None or runner.link is not link:
+            raise ConnectFailed("the link was replaced")
+        try:
+            return await runner.send(command, apart=apart or held)
+        except TransportError:
+            if runner is self._carrier and not held:
+                self._do(self._race.on_doubt(link.name, self._loop.time()))
+            raise
 
     async def change_topics(self, command: Subscribe | Unsubscribe) -> None:
         """Returns once a link carries the change. Raises the CommandError that refused it, and then takes it back.
@@ -110,32 +145,35 @@ class Keeper:
         change = self.session.subscribe if isinstance(command, Subscribe) else self.session.unsubscribe
         change(command.topics)
         version = self.session.version
-        if version != before and not await self._changed_in_stream(command, before):
-            self._reopen()
+        if version != before:
+            self._do(self._race.on_topics(self._loop.time()))
+            if not await self._changed_in_stream(command, before):
+                self._reopen()
         await self._until(lambda: self._carried >= version or self._rejection is not None)
         if self._rejection is not None:
             raise self._rejection
 
     async def _changed_in_stream(self, command: Subscribe | Unsubscribe, before: int) -> bool:
-        working = self._working
-        if working is None or working.link.uplink != "stream" or working.stream.version != before:
+        runner = self._carrier
+        if runner is None or runner.link.uplink != "stream" or runner.stream.version != before:
             return False
-        if self._mailbox.held:
+        if self._mailbox.held or self.uplink != "ok":
             return False
         try:
-            (answer,) = await working.link.send([command])
+            answer = await self.send(runner.link, command)
         except TransportError:
             return False
         if isinstance(answer, CommandError):
             if isinstance(command, Unsubscribe):
                 return False
             self._take_back(answer)
-        working.stream.version = self.session.version
-        self._carries(self.session.version, self.session.topics)
+        if runner is self._carrier:
+            runner.stream.version = self.session.version
+            self._carries(self.session.version, self.session.topics)
         return True
 
     def _carries(self, version: int, topics: tuple[str, ...]) -> None:
-        """The link that is up has these topics, which the session had at that version."""
+        """The link that carries has these topics, which the session had at that version."""
         self._carried, self._good = version, topics
         self._notify()
 
@@ -149,15 +187,10 @@ class Keeper:
         return bool(added)
 
     def _reopen(self) -> None:
-        """End the link, so that the next one goes on at the cursor with the topics of now."""
-        attempt = self._attempt
-        if attempt is not None and attempt.stream.version < self.session.version and not attempt.scope.expired():
-            self.timeline.note(attempt.link.name, "reopen", "with other topics")
-            attempt.scope.reschedule(self._loop.time())
-
-    @property
-    def _working(self) -> _Attempt | None:
-        return self._attempt if self._attempt is not None and self._attempt.up_since is not None else None
+        """Let the next link go on at the cursor with the topics of now."""
+        runner = self._carrier
+        if runner is not None and runner.stream.version < self.session.version:
+            self._stale(runner, "with other topics")
 
     async def _until(self, test: Callable[[], bool]) -> None:
         while not test():
@@ -173,109 +206,226 @@ class Keeper:
 
     async def run(self) -> None:
         """Returns when the server has refused for good, with that in the mailbox; else it is ended by cancelling."""
-        trial = self._order.first()
         try:
-            while True:
-                if trial.delay:
-                    self.timeline.note(trial.transport, "wait", f"{trial.delay:.2f} s")
-                    await asyncio.sleep(trial.delay)
-                trial = await self._try(trial.transport)
+            await self._race_on()
         except asyncio.CancelledError:
             self._end(BusClosed("the bus was closed"))
             raise
-        except Exception as error:
-            # A refusal, or a defect: whoever uses the client has to see it, and sees it where they wait.
-            self._end(error)
+        except BaseExceptionGroup as group:
+            # A defect: whoever uses the client has to see it, and sees it where they wait.
+            self._end(_first(group))
+        else:
+            assert self._refused is not None
+            self._end(self._refused)
+        finally:
+            await self._recall.flush()
 
     def _end(self, error: BaseException) -> None:
         self._ended = error
         self._mailbox.close(error)
         self._notify()
 
-    async def _try(self, transport: TransportName) -> Try:
-        """One link, from its opening to its end, and what to do next. Raises where the server refused for good."""
-        link, stream = self._links[transport](self._target), self.session.open()
-        self.timeline.note(transport, "try", f"from {stream.request.cursor or 'now'}")
-        scope = asyncio.timeout(None)
-        self._attempt = attempt = _Attempt(link, stream, scope)
+    async def _race_on(self) -> None:
+        """Returns where the server refuses for good."""
+        remembered = await self._recall.load()
+        async with asyncio.TaskGroup() as self._group:
+            try:
+                self._do(self._race.begin(self._loop.time(), *remembered))
+                while self._refused is None:
+                    self._wake.clear()
+                    try:
+                        async with asyncio.timeout_at(self._race.next_time()):
+                            await self._wake.wait()
+                    except TimeoutError:
+                        self._do(self._race.on_time(self._loop.time()))
+            finally:
+                self._carrier = None
+                for task in self._tasks:
+                    task.cancel()
+
+    def _spawn(self, work: Coroutine[Any, Any, None], runner: Runner | None = None) -> None:
+        assert self._group is not None
+        task = self._group.create_task(work)
+        for tasks in (self._tasks, runner.tasks if runner is not None else set()):
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+    def _do(self, actions: list[Action]) -> None:
+        """Actions may lead to events, and these to actions: they are done in order, each event's as a whole."""
+        self._actions.extend(actions)
+        if self._acting:
+            return
+        self._acting = True
         try:
-            async with scope:
-                return await self._follow(attempt)
-        except TimeoutError:
-            if not scope.expired():
-                raise
-            return Try(transport)  # it is to be reopened
-        except TricastError as error:
-            return self._over(attempt, error)
+            while self._actions and self._ended is None and self._refused is None:
+                self._act(self._actions.popleft())
         finally:
-            self._attempt = None
-            await link.close()
+            self._acting = False
+        self._wake.set()
+        self._notify()
 
-    async def _follow(self, attempt: _Attempt) -> Try:
-        link = attempt.link
-        async with aclosing(link.open(attempt.stream.request)) as frames:
-            async for frame in frames:
-                self._take(attempt, frame)
-                if attempt.up_since is None:
-                    self._came_up(attempt)
-                if self._mailbox.held:
-                    link.release()
-                    await self._mailbox.room()
-        raise ConnectionLost("the link ended without a reason")
+    def _act(self, action: Action) -> None:
+        match action:
+            case Open():
+                self._open(action)
+            case Prove():
+                if (runner := self._runners.get(action.transport)) is not None:
+                    # Beside a link that carries it must have caught up, so that nothing waits for it at the switch.
+                    caught_up = self._carrier not in (None, runner)
+                    self._spawn(runner.prove(caught_up, self._race.policy.proof_timeout), runner)
+            case Carry():
+                self._carry(self._runners.get(action.transport), action.why)
+            case Close():
+                self._drop(action.transport)
+                self.timeline.note(action.transport, "close", action.why)
+            case CheckOnline():
+                self._spawn(self._check_online())
+            case Note():
+                self.timeline.note(action.transport, action.what, action.detail)
 
-    def _take(self, attempt: _Attempt, frame: Frame | Batch) -> None:
-        for part in parts(frame) if isinstance(frame, Batch) else (frame,):
-            before = self.session.cursor
-            for item in attempt.stream.receive(part):
-                self._deliver(item, before)
-            match part:
-                case Hello(dedupe_window=int() | float() as seconds):
-                    self.dedupe_window = seconds
-                case Bye():
-                    self.timeline.note(attempt.link.name, "bye", f"{part.reason}, {part.reconnect_after} s")
-        if not attempt.stream.joined:
-            raise ConnectionLost("the server is not where this client is")
+    def _open(self, action: Open) -> None:
+        name = action.transport
+        old = self._drop(name)
+        runner = Runner(self._links[name](self._target), self.session, self._mailbox, self._inbox, self)
+        self._runners[name] = runner
+        begin = f"from {runner.stream.request.cursor or 'now'}"
+        what: What = "try" if old is None else "reopen"
+        self.timeline.note(name, what, f"{begin}, {action.why}" if action.why else begin)
+        self._spawn(runner.run(), runner)
 
-    def _deliver(self, item: Item, before: Cursor | None) -> None:
-        """Into the mailbox. The inbox is this client's own: neither its messages nor its losses are the user's."""
-        if isinstance(item, Message):
-            if item.topic == self._inbox:
-                self._on_inbox(item)
-                return
-            self.received += 1
-        else:
-            topics = tuple(topic for topic in item.topics if topic != self._inbox)
-            if not topics:
-                return
-            item = replace(item, topics=topics)
-            self.gaps += 1
-        self._mailbox.put((item,), before)
+    def _drop(self, name: TransportName) -> Runner | None:
+        runner = self._runners.pop(name, None)
+        if runner is not None:
+            if runner is self._carrier:
+                self._carrier = None
+            runner.retire()
+        return runner
 
-    def _came_up(self, attempt: _Attempt) -> None:
-        name = attempt.link.name
-        attempt.up_since = self._loop.time()
+    def _carry(self, runner: Runner | None, why: str) -> None:
+        if runner is None:
+            return
+        if self._carrier is not None:
+            self._carrier.carrying = False
+        self._carrier = runner
         if self.time_to_first is None:
             self.time_to_first = self.timeline.elapsed
-        self.reconnects += self._lost
-        self._lost = False
-        self.switches += self.transport not in (None, name)
-        self.transport = name
-        self.timeline.note(name, "up", f"at {self.session.cursor}")
-        self._carries(attempt.stream.version, attempt.stream.request.topics)
+        self.reconnects += self._was_lost
+        self._was_lost = False
+        self.switches += self.transport not in (None, runner.name)
+        self.transport = runner.name
+        self.timeline.note(runner.name, "up", f"at {self.session.cursor}: {why}")
+        try:
+            for part in runner.carry():
+                self.take(runner, part)
+        except TricastError as error:
+            self.ended(runner, error)
+        else:
+            self._carries(runner.stream.version, runner.stream.request.topics)
 
-    def _over(self, attempt: _Attempt, error: TricastError) -> Try:
-        link = attempt.link
-        wait = link.reconnect_after
+    async def _check_online(self) -> None:
+        online = await is_online(self._target, self._race.policy.online_timeout)
+        self._do(self._race.on_online(self._loop.time(), online))
+
+    # What links tell
+
+    def greeted(self, runner: Runner) -> None:
+        if not self._is_current(runner):
+            return
+        self.timeline.note(runner.name, "hello", f"cursor {self.session.cursor}")
+        if self._carrier is None and not runner.stream.joined:
+            self._stale(runner, "it began past what others bring")
+            return
+        self._do(self._race.on_hello(runner.name, self._loop.time()))
+
+    def proven(self, runner: Runner, rtt: float | None) -> None:
+        if not self._is_current(runner):
+            return
+        seen = "the server has answered" if rtt is None else f"came back after {rtt * 1000:.1f} ms"
+        self.timeline.note(runner.name, "echo", seen)
+        if runner is not self._carrier:
+            if runner.stream.version != self.session.version:
+                self._stale(runner, "with other topics")
+                return
+            if not runner.stream.joined:
+                self._stale(runner, "it began past what the other one has brought")
+                return
+            if runner.gapped and self._carrier is not None:
+                self._withdraw(runner, f"it lacks messages which {self._carrier.name} may still bring")
+                return
+        self._do(self._race.on_proven(runner.name, self._loop.time(), rtt))
+        if runner is self._carrier and self._recall.is_news(runner.name):
+            self._spawn(self._recall.flush())
+
+    def unproven(self, runner: Runner, why: str) -> None:
+        if self._is_current(runner):
+            self.timeline.note(runner.name, "no echo", why)
+            self._do(self._race.on_unproven(runner.name, self._loop.time(), why))
+
+    def overtaken(self, runner: Runner) -> bool:
+        if self._carrier is not None:
+            self._withdraw(runner, "too much has happened since its cursor")
+            return False
+        self._act(Prove(runner.name))
+        return True
+
+    def take(self, runner: Runner, part: Frame) -> None:
+        before = self.session.cursor
+        for item in runner.stream.receive(part):
+            self.delivery.deliver(item, before)
+        match part:
+            case Hello(dedupe_window=int() | float() as seconds):
+                self.dedupe_window = seconds
+            case Bye():
+                self.timeline.note(runner.name, "bye", f"{part.reason}, {part.reconnect_after} s")
+        if not runner.stream.joined:
+            raise ConnectionLost("the server is not where this client is")
+
+    def ended(self, runner: Runner, error: TricastError) -> None:
+        if not self._is_current(runner):
+            return
+        carried = runner is self._carrier
+        name, now, link = runner.name, self._loop.time(), runner.link
+        wait, answered = link.reconnect_after if runner.parting else None, False
         if isinstance(error, CommandError):
             if not error.retryable:
-                self.timeline.note(link.name, "refused", error)
-                if self._take_back(error):
-                    return Try(link.name)
-                raise error
+                self._is_refused(runner, error)
+                return
+            answered = True
             wait = error.retry_after if wait is None else wait
-        if attempt.up_since is None:
-            self.timeline.note(link.name, "failed", error)
-            return self._order.failed(wait)
-        self._lost = True
-        self.timeline.note(link.name, "lost", error)
-        return self._order.ended(link.name, self._loop.time() - attempt.up_since, wait)
+        self._drop(name)
+        if carried:
+            self._was_lost = True
+            self.timeline.note(name, "lost", f"{error} (after {runner.age:.1f} s)")
+            self._do(
+                self._race.on_lost(name, now, runner.age, retry_after=wait, bye=runner.parting, stalled=runner.stalled)
+            )
+        else:
+            self.timeline.note(name, "failed", error)
+            self._do(self._race.on_failed(name, now, retry_after=wait, answered=answered))
+
+    def _is_refused(self, runner: Runner, error: CommandError) -> None:
+        """No fault of the network, so no other transport would fare better."""
+        self.timeline.note(runner.name, "refused", error)
+        # What was asked for in vain may be asked for no more by now.
+        if runner.stream.version != self.session.version or self._take_back(error):
+            self._stale(runner, "without the topics that were refused")
+        else:
+            self._refused = error
+            self._wake.set()
+
+    def _is_current(self, runner: Runner) -> bool:
+        return self._runners.get(runner.name) is runner
+
+    def _stale(self, runner: Runner, why: str) -> None:
+        if self._is_current(runner):
+            self._do(self._race.on_stale(runner.name, self._loop.time(), why))
+
+    def _withdraw(self, runner: Runner, why: str) -> None:
+        self._drop(runner.name)
+        self.timeline.note(runner.name, "close", why)
+        self._do(self._race.on_withdrawn(runner.name, self._loop.time()))
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

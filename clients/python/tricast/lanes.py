@@ -6,6 +6,7 @@ network was gone, and that is nobody's fault. Strikes fade; two of them within a
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -43,6 +44,7 @@ class Policy:
 
     probe_min: float = 5.0  # until a better transport is tried beside the one that carries; doubles
     probe_max: float = 300.0
+    uplink_max: float = 20.0  # at most so long until an uplink that was blocked is tried again
 
 
 STRIKES = 1.5
@@ -146,4 +148,38 @@ class Lane:
         """`jitter` from 0 to 1."""
         policy = self.policy
         delay = min(policy.probe_max, policy.probe_min * 2.0**self.fails) * (0.75 + 0.5 * jitter)
-        self.probe_at = max(now + delay, self.quarantined_until, self.not_before)
+        self.probe_at = max(now + delay, self.not_before)
+
+
+class Pauses:
+    """Between the rounds of all transports: they double until a link lives for a while."""
+
+    def __init__(self, policy: Policy, jitter: Callable[[], float]) -> None:
+        self._policy = policy
+        self._jitter = jitter
+        self._taken = 0
+        self._died: list[TransportName] = []
+
+    def next(self) -> float:
+        """Seconds. At least half of them always pass, the rest is spread over the clients."""
+        full = min(self._policy.backoff_max, self._policy.backoff_min * 2.0**self._taken)
+        self._taken = min(self._taken + 1, DOUBLINGS_MAX)
+        return full * (0.5 + 0.5 * self._jitter())
+
+    def after_life(self, lived: float) -> bool:
+        """Whether a link that carried for so long ends the hurry that pauses are for."""
+        steady = lived >= self._policy.steady
+        if steady:
+            self._taken, self._died = 0, []
+        return steady
+
+    def after_loss(self, transport: TransportName, lived: float, others: Collection[TransportName]) -> float:
+        """Seconds. A first early end may have been chance, and after a second one it is the turn of the others that
+        have not died: both begin at once.
+        """
+        if self.after_life(lived):
+            return 0.0
+        fresh = any(other not in self._died for other in others)
+        wait = 0.0 if fresh and self._died.count(transport) < 2 else self.next()
+        self._died.append(transport)
+        return wait

@@ -78,7 +78,7 @@ class Publication:
 
     async def _link(self) -> Link:
         try:
-            link = await self._keeper.up()
+            link = await self._keeper.sending()
         except TricastError as error:
             raise self._outcome(error) from error
         doubt = self._doubt
@@ -114,8 +114,8 @@ class Publication:
 
     def _stop_at(self, error: TricastError) -> None:
         """Raises where trying again is no use, or must not be guessed at."""
-        if isinstance(error, ConnectFailed):
-            return
+        if isinstance(error, ConnectFailed | UplinkBlocked):
+            return  # another transport may get through; where none does, there will be no link to send on
         if self._doubt is None or not isinstance(error, _MAY_CHANGE):
             raise error
         if not error.retryable:

@@ -7,7 +7,6 @@ before the last one ends): their frames go through the one session, which delive
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -15,8 +14,6 @@ from tricast.errors import ProtocolError
 from tricast.wire.commands import topic_list
 from tricast.wire.cursor import Cursor
 from tricast.wire.messages import Batch, Frame, Gap, Heartbeat, Hello, JsonValue, Message, Reply
-
-EPOCHS_KEPT = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +58,6 @@ class Session:
         self._begin = Request((), cursor, last)
         self._topics = dict.fromkeys(topic_list(list(topics)))
         self.established: set[str] = set()
-        self.left: deque[str] = deque(maxlen=EPOCHS_KEPT)
         self.turn = 0
         self.told: Cursor | None = None
 
@@ -115,9 +111,7 @@ class Session:
         return True
 
     def enter(self, cursor: Cursor) -> int:
-        """An epoch's change, or the server's word that the cursor never was: the one thing that may move it back."""
-        if self.cursor is not None and self.cursor.epoch != cursor.epoch:
-            self.left.append(self.cursor.epoch)
+        """A first cursor, a change of epoch, or the server's word that the cursor never was: this may move it back."""
         self.cursor = cursor
         self.turn += 1
         return self.turn
@@ -189,7 +183,7 @@ class Stream:
         if self._start is None:
             self._start = cursor
             if self._session.cursor is None:
-                self._session.cursor = cursor
+                self._turn = self._session.enter(cursor)
         self._joins()
 
     def _message(self, message: Message, cursor: Cursor) -> list[Message | Gap]:
@@ -220,13 +214,10 @@ class Stream:
     def _epoch(self, gap: Gap, cursor: Cursor) -> list[Message | Gap]:
         session = self._session
         self._start = cursor
-        if self._turn != session.turn and session.cursor is not None:
-            # Another stream has told of this change already, or is ahead of it.
-            if cursor.epoch == session.cursor.epoch:
-                self._turn = session.turn
-                return []
-            if cursor.epoch in session.left:
-                return []
+        if self._turn != session.turn:
+            # Another stream has moved the session meanwhile, and has told of this change, or is ahead of it, or will
+            # tell of it yet. Until the session is where this one is now, it is not joined.
+            return []
         self._turn = session.enter(cursor)
         return self._deliver_gap(gap)
 
@@ -250,11 +241,13 @@ class Stream:
 
     def _joins(self) -> bool:
         """`joined`; from then on no other stream may do with less than this one's topics."""
-        joined = self.joined
-        if joined and self._new_topics:
+        if not self.joined:
+            return False
+        self._turn = self._session.turn
+        if self._new_topics:
             self._new_topics = False
             self._session.establish(self._topics)
-        return joined
+        return True
 
     def _is_current(self, cursor: Cursor) -> bool:
         session = self._session

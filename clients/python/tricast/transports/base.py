@@ -109,7 +109,8 @@ class Link(ABC):
         with network(ConnectionLost, "POST /send"):
             timeout = aiohttp.ClientTimeout(total=self.target.send_timeout, connect=self.target.connect_timeout)
             headers = {"Content-Type": "application/json"}
-            async with self.http.post(url, data=body, headers=headers, timeout=timeout) as response:
+            request = self.http.post(url, data=body, headers=headers, timeout=timeout, allow_redirects=False)
+            async with request as response:
                 text = await response.read()
         if response.status != 200:
             return [_not_sent(response.status, response.headers, text)] * len(commands)

@@ -63,7 +63,8 @@ class LongPollLink(Link):
         query = {**request.query(), "wait": f"{wait:g}", "n": str(next(self.target.counter))}
         with network(error, "GET /poll"):
             timeout = aiohttp.ClientTimeout(total=deadline)
-            async with self.http.get(self.url("poll", query), timeout=timeout) as response:
+            url = self.url("poll", query)
+            async with self.http.get(url, timeout=timeout, allow_redirects=False) as response:
                 status, body = response.status, await response.read()
         if status in GATEWAY_TIMEOUTS and error is ConnectionLost and error_in(body) is None:
             raise GatewayTimeout(f"GET /poll: HTTP status {status}")

@@ -53,7 +53,8 @@ class SSELink(Link):
         return await self.post(commands)
 
     async def _connect(self, request: Request) -> aiohttp.ClientResponse:
-        response = self._response = await self.http.get(self.url("sse", request.query()), headers=HEADERS)
+        url = self.url("sse", request.query())
+        response = self._response = await self.http.get(url, headers=HEADERS, allow_redirects=False)
         if response.status != 200:
             raise refusal(response.status, response.headers, await response.read())
         if response.content_type != "text/event-stream":
