@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from tricast.errors import BadRequest
 from tricast.wire import json
 from tricast.wire.cursor import Cursor
 from tricast_server.bus.log import Entry
@@ -34,6 +35,15 @@ class Publication:
     id: str | None = None
     sender: str | None = None
     subject: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises BadRequest for text that is not Unicode: nobody could be sent it (RFC 7493, 2.1)."""
+        for text in (self.data, self.event, self.sender, self.subject):
+            if isinstance(text, str):
+                try:
+                    text.encode()
+                except UnicodeEncodeError:
+                    raise BadRequest("a lone surrogate is not Unicode") from None
 
     @property
     def key(self) -> tuple[str | None, str, str | None]:

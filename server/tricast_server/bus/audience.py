@@ -29,6 +29,14 @@ class Parked:
     def fall_behind(self) -> None:
         self.wake()
 
+    def fail(self) -> None:
+        self.wake()
+
+    def release(self) -> None:
+        """It is over; nothing of its request is kept until the timer comes round."""
+        self.wake()
+        self._gone = bool
+
     def wake(self) -> None:
         if not self._woken.done():
             self._woken.set_result(None)
@@ -54,6 +62,9 @@ class Member(Protocol):
     def deliver(self, data: bytes, now: float) -> None: ...
 
     def fall_behind(self) -> None: ...
+
+    def fail(self) -> None:
+        """What it was to be written could not be made."""
 
 
 _Key: TypeAlias = tuple[frozenset[str], str, Identity | None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 
@@ -17,6 +18,8 @@ from tricast_server.bus.subscription import End, Sink, Subscription
 from tricast_server.bus.tasks import end_task
 from tricast_server.bus.timers import Timers
 from tricast_server.bus.view import Framing, Shown, Slice, View, read
+
+log = logging.getLogger(__name__)
 
 ENCODED_MAX = 4 * 2**20
 TRIM_INTERVAL = 1.0
@@ -188,6 +191,7 @@ class Bus:
         finally:
             del self._parked[parked]
             self._audiences.remove(parked, view, None)
+            parked.release()
 
     @property
     def parked(self) -> int:
@@ -198,9 +202,16 @@ class Bus:
             parked.wake()
 
     def read(
-        self, view: View, after: Cursor, *, slow_after: int = OFFSET_LIMIT, limit: int = 500, size: int = 2**20
+        self,
+        view: View,
+        after: Cursor,
+        *,
+        slow_after: int = OFFSET_LIMIT,
+        at_switch: bool = False,
+        limit: int = 500,
+        size: int = 2**20,
     ) -> Slice:
-        return read(self.log, view, after, slow_after=slow_after, limit=limit, size=size)
+        return read(self.log, view, after, slow_after=slow_after, at_switch=at_switch, limit=limit, size=size)
 
     def encode(self, shown: Sequence[Shown], framing: Framing) -> list[bytes]:
         """Each as bytes; an entry is encoded once per framing, not once per reader."""
@@ -238,7 +249,13 @@ class Bus:
         pending, self._pending = self._pending, []
         now = self.now()
         for audience, entries in self._audiences.told(pending):
-            self._tell(audience, entries, now)
+            try:
+                self._tell(audience, entries, now)
+            except Exception:
+                # A defect in one framing: its readers must not be carried past what they did not get, nor the others.
+                log.exception("what %s reads could not be written", audience.framing and audience.framing.name)
+                for member in list(audience.members):
+                    member.fail()
         self._flushed = Cursor(self.log.epoch, pending[-1].offset)
 
     def _tell(self, audience: Audience, entries: Sequence[Entry], now: float) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from heapq import merge
 from operator import attrgetter
 from typing import TypeAlias
@@ -17,6 +17,7 @@ from typing import TypeAlias
 from tricast.wire.cursor import Cursor, is_inbox
 
 TOMBSTONES_MAX = 10_000
+SCAN_MAX = 10_000
 INBOX_COUNT = 10
 INBOX_AGE = 30.0
 ENTRY_OVERHEAD = 600
@@ -38,10 +39,15 @@ class Entry:
     event: str | None = None
     sender: str | None = None
     subject: str | None = None
+    size: int = field(init=False)
 
-    @property
-    def size(self) -> int:
-        return ENTRY_OVERHEAD + len(self.data)
+    def __post_init__(self) -> None:
+        data = self.data
+        if isinstance(data, bytes):
+            size = len(data) * 4 // 3  # as base64, the form it has in JSON
+        else:
+            size = len(data) if data.isascii() else len(data.encode())
+        object.__setattr__(self, "size", ENTRY_OVERHEAD + size)
 
 
 @dataclass(slots=True, frozen=True)
@@ -125,6 +131,7 @@ class Log:
 
     def _start(self, epoch: str, head: int) -> None:
         self.epoch = epoch
+        self.start = head
         self.head = head
         self.size = 0
         self._topics: dict[str, _Topic] = {}
@@ -176,9 +183,18 @@ class Log:
             while kept and (oldest := next(iter(kept.values()))).ts + age <= now:
                 self._drop_oldest(oldest.topic)
 
-    def read(self, topics: Iterable[str], after: int, *, limit: int = 500, size: int = 2**20) -> Page:
+    def read(
+        self,
+        topics: Iterable[str],
+        after: int,
+        *,
+        limit: int = 500,
+        size: int = 2**20,
+        shows: Callable[[Entry], bool] | None = None,
+    ) -> Page:
         """What `topics` have after the offset `after`, in log order: at most `limit` entries and, past the first,
-        `size` bytes. A loss stands at the last offset lost, once for all topics that share it.
+        `size` bytes. A loss stands at the last offset lost, once for all topics that share it. Entries that `shows`
+        denies are passed over; after SCAN_MAX of them a page ends, even an empty one.
         """
         losses: dict[int, list[tuple[str, bool]]] = {}
         runs: list[Iterator[Item]] = []
@@ -198,13 +214,21 @@ class Log:
             )
         if not runs:
             return Page((), max(after, self.head), False)
-        return self._page(runs[0] if len(runs) == 1 else merge(*runs, key=attrgetter("offset")), after, limit, size)
+        items = runs[0] if len(runs) == 1 else merge(*runs, key=attrgetter("offset"))
+        return self._page(items, after, limit, size, shows)
 
-    def _page(self, items: Iterator[Item], after: int, limit: int, size: int) -> Page:
+    def _page(
+        self, items: Iterator[Item], after: int, limit: int, size: int, shows: Callable[[Entry], bool] | None
+    ) -> Page:
         page: list[Item] = []
-        entries = 0
+        entries = hidden = 0
         for item in items:
             if isinstance(item, Entry):
+                if shows is not None and not shows(item):
+                    hidden += 1
+                    if hidden > SCAN_MAX:
+                        return Page(tuple(page), item.offset, True)
+                    continue
                 entries += 1
                 size -= item.size
                 # One offset may carry a loss beside an entry: a page never ends between them.

@@ -60,6 +60,7 @@ class Subscription:
         "_bus",
         "_bye",
         "_cursor",
+        "_in_epoch",
         "_on_end",
         "_slow_after",
         "_task",
@@ -75,6 +76,7 @@ class Subscription:
         self._bye: Bye | None = None
         self._cursor = cursor
         self._on_end = on_end
+        self._in_epoch = cursor.epoch == bus.log.epoch
         # What was gone when it began, or when it asked for a topic, has expired; what goes later, it was too slow for.
         self._slow_after = bus.log.floor(view.topics)
         self._task: asyncio.Task[None] | None = None
@@ -112,6 +114,11 @@ class Subscription:
         elif self._task is None:
             self._task = asyncio.create_task(self._catch_up())
 
+    def fail(self) -> None:
+        """End it without a word: the client comes back at its cursor."""
+        self.sink.abort()
+        self.end(End.LOST)
+
     def change_topics(self, topics: Iterable[str]) -> Cursor:
         """Takes effect at the cursor returned: what stands after it is shown by the new topics.
 
@@ -130,8 +137,9 @@ class Subscription:
 
     def say(self, frame: Frame) -> None:
         """Writes a frame that is no part of the log (a reply, an error) in its place in the stream."""
-        self.sink.force(self._encoded(frame))
-        self.last_write = self._bus.now()
+        if self.ended is None:
+            self.sink.force(self._encoded(frame))
+            self.last_write = self._bus.now()
 
     def beat(self, now: float) -> float | None:
         """Called when a heartbeat may be due. Returns when to call again, or None where the subscription has ended."""
@@ -185,7 +193,10 @@ class Subscription:
     def _write_on(self) -> None:
         """Write the next stretch of the log. Where that was all, go live or say bye; else the task goes on."""
         bus, sink = self._bus, self.sink
-        part = bus.read(self.view, self._cursor, slow_after=self._slow_after, size=CATCH_UP_BYTES)
+        part = bus.read(
+            self.view, self._cursor, slow_after=self._slow_after, at_switch=self._in_epoch, size=CATCH_UP_BYTES
+        )
+        self._in_epoch = True
         if part.shown:
             data = sink.framing.join(bus.encode(part.shown, sink.framing))
             sink.force(data)

@@ -44,10 +44,12 @@ class Timers:
     def _run(self) -> None:
         self._handle = None
         now = self._loop.time()
-        while self._heap and self._heap[0][0] <= now:
-            _, number, timed = heapq.heappop(self._heap)
-            again = timed.beat(now)
-            if again is not None:
-                heapq.heappush(self._heap, (max(again, now + GRANULARITY), number, timed))
-        if self._heap:
-            self._arm()
+        try:
+            while self._heap and self._heap[0][0] <= now:
+                _, number, timed = heapq.heappop(self._heap)
+                again = timed.beat(now)
+                if again is not None:
+                    heapq.heappush(self._heap, (max(again, now + GRANULARITY), number, timed))
+        finally:
+            if self._heap:  # also after a defect in one: the others' time still comes
+                self._arm()

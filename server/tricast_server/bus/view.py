@@ -49,27 +49,33 @@ class Slice:
 
 
 def read(
-    log: Log, view: View, after: Cursor, *, slow_after: int = OFFSET_LIMIT, limit: int = 500, size: int = 2**20
+    log: Log,
+    view: View,
+    after: Cursor,
+    *,
+    slow_after: int = OFFSET_LIMIT,
+    at_switch: bool = False,
+    limit: int = 500,
+    size: int = 2**20,
 ) -> Slice:
     """What `view` shows after the cursor `after`; a cursor of another epoch brings an `epoch` gap alone.
 
+    The gap stands at the head; `at_switch`, for a reader that was there when the epoch changed, where it changed.
     A loss past the offset `slow_after` is the reader's own slowness: its reason is "slow", else "expired".
-    Empty only where nothing is left to show.
+    What is shown may be empty while there is more, where the reader is hidden from much of the log.
     """
     if after.epoch != log.epoch:
-        return Slice((_epoch_gap(log, view, after),), log.cursor, False)
-    offset = after.offset
-    while True:
-        page = log.read(view.topics, offset, limit=limit, size=size)
-        shown = [s for item in page.items if (s := _show(log, view, after, slow_after, item)) is not None]
-        if shown or not page.more:
-            return Slice(shown, Cursor(log.epoch, page.next), page.more)
-        offset = page.next
+        place = Cursor(log.epoch, log.start) if at_switch else log.cursor
+        return Slice((_epoch_gap(view, after, place),), place, place.offset < log.head)
+    shows = None if view.hidden is None else view.shows
+    page = log.read(view.topics, after.offset, limit=limit, size=size, shows=shows)
+    shown = [_show(log, after, slow_after, item) for item in page.items]
+    return Slice(shown, Cursor(log.epoch, page.next), page.more)
 
 
-def _show(log: Log, view: View, after: Cursor, slow_after: int, item: Item) -> Shown | None:
+def _show(log: Log, after: Cursor, slow_after: int, item: Item) -> Shown:
     if isinstance(item, Entry):
-        return item if view.shows(item) else None
+        return item
     return Gap(
         topics=item.topics,
         after=str(after),
@@ -79,13 +85,13 @@ def _show(log: Log, view: View, after: Cursor, slow_after: int, item: Item) -> S
     )
 
 
-def _epoch_gap(log: Log, view: View, after: Cursor) -> Gap:
+def _epoch_gap(view: View, after: Cursor, place: Cursor) -> Gap:
     """Not exact: what the other epoch held after that cursor is not known here."""
     promised = tuple(topic for topic in view.topics if not is_inbox(topic))
     return Gap(
         topics=promised or view.topics,
         after=None if after == NO_CURSOR else str(after),
-        cursor=str(log.cursor),
+        cursor=str(place),
         reason="epoch",
         exact=False,
     )
