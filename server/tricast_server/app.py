@@ -21,6 +21,7 @@ from tricast_server.transports.send import respond_error
 _Handler = Callable[[web.Request, Service], Awaitable[web.StreamResponse]]
 _Route = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+STARTED: web.RequestKey[bool] = web.RequestKey("tricast_started", bool)
 CORS: web.RequestKey[dict[str, str]] = web.RequestKey("tricast_cors", dict)
 
 CONTENT_SECURITY = (
@@ -91,6 +92,8 @@ async def _guard(request: web.Request, service: Service, handler: _Handler) -> w
             origin.check_origin(request, settings)
         return await handler(request, service)
     except CommandError as error:
+        if STARTED in request:
+            raise  # a second head would stand in the middle of the first response's body
         return respond_error(error)
     except ConnectionError:
         if request.transport is not None and not request.transport.is_closing():
@@ -99,6 +102,7 @@ async def _guard(request: web.Request, service: Service, handler: _Handler) -> w
 
 
 async def _add_cors(request: web.Request, response: web.StreamResponse) -> None:
+    request[STARTED] = True
     headers = request.get(CORS)
     if headers:
         response.headers.update(headers)

@@ -68,8 +68,15 @@ def seen(request: web.Request) -> dict[str, Any]:
         "address": request.remote,
         "http": f"{request.version.major}.{request.version.minor}",
         "host": request.host,
-        "headers": {name: request.headers.getall(name) for name in names if name in request.headers},
+        "headers": {
+            name: [_clean(v) for v in request.headers.getall(name, ())] for name in names if name in request.headers
+        },
     }
+
+
+def _clean(header: str) -> str:
+    """aiohttp keeps bytes that are not UTF-8 as lone surrogates, which JSON cannot carry."""
+    return header.encode("utf-8", "backslashreplace").decode()
 
 
 async def websocket(request: web.Request, service: Service) -> web.StreamResponse:
@@ -86,13 +93,12 @@ async def websocket(request: web.Request, service: Service) -> web.StreamRespons
                 break
             async with asyncio.timeout(SEND_TIMEOUT):
                 await response.send_str(text)
-    except ConnectionError:
-        pass  # the client has seen enough
+    except (ConnectionError, TimeoutError):
+        pass  # the client has seen enough, or takes nothing
     finally:
         reader.cancel()
         await asyncio.wait((reader,))
-        async with asyncio.timeout(SEND_TIMEOUT):
-            await response.close()
+        await response.close()
     return response
 
 
@@ -113,9 +119,13 @@ async def stream(request: web.Request, service: Service) -> web.StreamResponse:
         response.unchunked()
     await response.prepare(request)
     async with response:
-        async for text in plan.frames(request):
-            async with asyncio.timeout(SEND_TIMEOUT):
-                await response.write(sse.build(text, id="canary").encode())
+        try:
+            async for text in plan.frames(request):
+                async with asyncio.timeout(SEND_TIMEOUT):
+                    await response.write(sse.build(text, id="canary").encode())
+        except TimeoutError:
+            if request.transport is not None:
+                request.transport.abort()
     return response
 
 

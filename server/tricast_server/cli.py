@@ -105,12 +105,19 @@ def serve(
     )
     try:
         asyncio.run(_serve(host, port, settings))
-    except OSError as error:
+    except _CannotListen as refused:
+        cause = refused.error
         Console(stderr=True, highlight=False).print(
-            f"[red]Cannot listen on {host}:{port}:[/] {error.strerror or error}. "
+            f"[red]Cannot listen on {host}:{port}:[/] {cause.strerror or cause}. "
             "Is something running there already? --port picks another port."
         )
         raise typer.Exit(1) from None
+
+
+class _CannotListen(Exception):
+    def __init__(self, error: OSError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 async def _serve(host: str, port: int, settings: Settings) -> None:
@@ -122,7 +129,10 @@ async def _serve(host: str, port: int, settings: Settings) -> None:
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port, backlog=1024)
-        await site.start()
+        try:
+            await site.start()
+        except OSError as error:
+            raise _CannotListen(error) from error
         stop = _stop_signal()
         name = f"[{host}]" if ":" in host else host
         bound = runner.addresses[0][1]

@@ -18,12 +18,13 @@ async def drain(service: Service) -> None:
     bus = service.bus
     if bus.draining:
         return
+    service.drain_ends = asyncio.get_running_loop().time() + service.settings.drain_timeout
     await bus.stop_publishing()
     for subscription in list(bus.subscriptions):
         subscription.drain(service.bye())
     bus.wake_parked()
     try:
-        async with asyncio.timeout(service.settings.drain_timeout):
+        async with asyncio.timeout_at(service.drain_ends):
             while _busy(service):  # noqa: ASYNC110 - transports have no event for their close
                 await asyncio.sleep(STEP)
     except TimeoutError:

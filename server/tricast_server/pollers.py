@@ -20,10 +20,6 @@ class Pollers:
             self._transports = {known for known in self._transports if not known.is_closing()}
             self._purge_at = max(PURGE_AT, 2 * len(self._transports))
 
-    def discard(self, transport: asyncio.Transport) -> None:
-        """Its client has been told to go."""
-        self._transports.discard(transport)
-
     def __bool__(self) -> bool:
-        """Whether any is still open."""
-        return any(not transport.is_closing() for transport in self._transports)
+        """Whether any is still open, or closing but not written out."""
+        return any(not known.is_closing() or known.get_write_buffer_size() for known in self._transports)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from collections import Counter
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tricast.errors import BadRequest
+from tricast.errors import BadRequest, Unavailable
 from tricast.wire import json
 from tricast.wire.commands import topic_list
 from tricast.wire.cursor import is_name
@@ -23,6 +24,7 @@ from tricast_server.pollers import Pollers
 from tricast_server.settings import Settings
 
 RECONNECT_SPREAD = 2.0
+READY_TIMEOUT = 3.0
 
 
 class Service:
@@ -41,6 +43,8 @@ class Service:
         )
         self.connections: Counter[str] = Counter()
         self.pollers = Pollers()
+        self.drain_ends = 0.0
+        """When a drain that has begun gives up, on the event loop's clock."""
         self._started = time.monotonic()
 
     async def start(self) -> None:
@@ -112,7 +116,11 @@ class Service:
         """Whether new clients are welcome. Raises Unavailable where the backplane cannot be reached."""
         if self.bus.draining:
             return False
-        await self.bus.backplane.bounds()
+        try:
+            async with asyncio.timeout(READY_TIMEOUT):
+                await self.bus.backplane.bounds()
+        except TimeoutError:
+            raise Unavailable("the backplane does not answer", retry_after=1.0) from None
         return True
 
     def stats(self) -> dict[str, Any]:

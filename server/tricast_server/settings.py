@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from tricast_server.bus.log import Retention
 
@@ -36,6 +37,14 @@ class Settings:
     public_url: str | None = None
 
     def __post_init__(self) -> None:
+        set_ = object.__setattr__  # spelled as browsers spell them: an origin has no path, names are lower-case
+        set_(self, "allow_origins", tuple(origin.rstrip("/").lower() for origin in self.allow_origins))
+        set_(self, "allow_hosts", tuple(host.lower() for host in self.allow_hosts))
+        if self.public_url is not None:
+            parts = urlsplit(self.public_url)
+            if parts.scheme not in ("http", "https") or not parts.netloc:
+                raise ValueError("public-url is an address as https://example.com")
+            set_(self, "public_url", f"{parts.scheme}://{parts.netloc.lower()}")
         checks = {
             "heartbeat must be 0.1 s or more": self.heartbeat >= 0.1,
             "drain-timeout must be 0 or more": self.drain_timeout >= 0,

@@ -338,7 +338,7 @@ async def test_refusal_is_told_and_not_tried_again(serve: Serve, show: Open, way
     await demo.choose(way)
     await demo.page.fill("#topics", "a, b")
     await demo.toggle()
-    await expect(demo.page.locator("#trouble")).to_have_text("The server refused: 1 topics at most.")
+    await expect(demo.page.locator("#trouble")).to_have_text("The server refused: too many topics: the limit is 1.")
     await demo.is_in_state("idle")
 
 

@@ -78,6 +78,9 @@ class Connection:
     async def drain(self) -> None:
         await self._free.wait()
 
+    async def emptied(self, deadline: float) -> None:
+        return
+
     def abort(self) -> None:
         self.closed = True
 
@@ -320,3 +323,24 @@ class BusMachine(RuleBasedStateMachine):
 
 TestBusMachine = BusMachine.TestCase
 TestBusMachine.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
+
+
+async def test_who_is_connected_is_told_where_the_epoch_changed_and_goes_on_there() -> None:
+    engine = Engine()
+    bus = Bus(engine)
+    await bus.start()
+    connection = Connection()
+    subscription = bus.subscribe(connection, View(("a",)), bus.log.cursor, lambda why: None)
+    subscription.start()
+    await bus.publish(Publication(topic="a", data="1"))
+    engine.lose()
+    at = bus.log.cursor
+    await bus.publish(Publication(topic="a", data="2"))
+    for _ in range(6):
+        await asyncio.sleep(0)
+    frames = [json.decode(line) for line in b"".join(connection.received).splitlines()]
+    assert [type(frame) for frame in frames] == [Message, Gap, Message]
+    assert isinstance(frames[1], Gap)
+    assert (frames[1].reason, frames[1].cursor) == ("epoch", str(at))
+    assert subscription.cursor == bus.log.cursor
+    await bus.close()

@@ -42,6 +42,9 @@ class Sink(Protocol):
     async def drain(self) -> None:
         """Returns when there is room again. Raises ConnectionError, also where the peer takes nothing for too long."""
 
+    async def emptied(self, deadline: float) -> None:
+        """Returns when everything written has gone to the kernel; at `deadline` (the loop's clock) it is cut."""
+
     def abort(self) -> None:
         """Ends the connection at once; what is buffered is lost."""
 

@@ -19,7 +19,8 @@ def check_host(request: web.Request, settings: Settings) -> None:
     if ANY in allowed:
         return
     host = _host_of(request.host)
-    if host not in allowed and host != _host_of(_authority(settings.public_url or "")):
+    public = _host_of(_authority(settings.public_url)) if settings.public_url is not None else None
+    if not host or (host not in allowed and host != public):
         raise Forbidden(f"this host name is not served here: {host[:64]!a}; --allow-host names those that are")
 
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from aiohttp import web
 
-from tricast.errors import BadRequest, CommandError, TooLarge
+from tricast.errors import BadRequest, CommandError, Forbidden, TooLarge
 from tricast.wire import json
 from tricast.wire.commands import command_of, ref_of
 from tricast.wire.messages import (
@@ -30,6 +30,9 @@ from tricast_server.service import Service
 
 class Stream(Protocol):
     """What only a two-way connection can do."""
+
+    @property
+    def topics(self) -> tuple[str, ...]: ...
 
     async def subscribe(self, topics: tuple[str, ...], ref: str | None) -> Reply: ...
 
@@ -82,14 +85,14 @@ class Caller:
                 return await self._echo(command)
             case Ping(delay=0):
                 return Reply(action="ping", ref=command.ref)
-            case Refresh():
-                return await self._refresh(command)
         if self.stream is None:
             raise BadRequest("this needs a WebSocket; on the other transports connect again with other topics")
         match command:
             case Ping():
                 self.stream.ping_later(command)
                 return None
+            case Refresh():
+                return await self._refresh(command, self.stream.topics)
             case Subscribe():
                 return await self.stream.subscribe(command.topics, command.ref)
             case Unsubscribe():
@@ -104,9 +107,10 @@ class Caller:
         receipt = await self.publish(Publish(topic=command.reply_to, data=data, event="echo"))
         return Reply(action="echo", ref=command.ref, at=str(receipt.at))
 
-    async def _refresh(self, command: Refresh) -> Reply:
-        access = Access(what="subscribe", topics=(), client=self.client, token=command.token, request=self.request)
-        self.subject = await self.service.authorise(access)
+    async def _refresh(self, command: Refresh, topics: tuple[str, ...]) -> Reply:
+        access = Access(what="subscribe", topics=topics, client=self.client, token=command.token, request=self.request)
+        if await self.service.authorise(access) != self.subject:
+            raise Forbidden("a refresh cannot make this connection somebody else's")
         self.token = command.token
         return Reply(action="refresh", ref=command.ref)
 

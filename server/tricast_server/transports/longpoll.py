@@ -62,7 +62,7 @@ async def handle(request: web.Request, service: Service) -> web.StreamResponse:
         hello = None
         if params.cursor in (None, EARLIEST):
             hello = service.hello("poll", params.client, params.topics, start.asked)
-        if params.cursor is not None and not part.shown and params.wait and not bus.draining:
+        if params.cursor is not None and not part.shown and not part.more and params.wait and not bus.draining:
             part = await _wait(request, service, view, start.cursor, params)
     bye = service.bye() if bus.draining and not part.more else None
     return _answer(request, service, params, part, hello, bye)
@@ -105,12 +105,10 @@ def _answer(
 
 
 def _remember(request: web.Request, service: Service, response: web.Response, *, told_to_go: bool) -> None:
-    """Whoever has been answered may come again: a drain waits for those that have not been told to go."""
+    """Whoever has been answered may come again; who has been told to go must still be sent the answer."""
     transport = request.transport
     if transport is None:
         return
     if told_to_go:
-        service.pollers.discard(transport)
         response.force_close()
-        return
     service.pollers.add(transport)

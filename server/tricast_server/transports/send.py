@@ -61,6 +61,8 @@ async def read_body(request: web.Request, most: int) -> bytes:
                 body += chunk
                 if len(body) > most:
                     raise TooLarge(f"a body of over {most} bytes")
+    except web.RequestPayloadError:
+        raise BadRequest("the body is not of the encoding it names") from None
     except TimeoutError:
         raise BadRequest(f"the body did not come within {BODY_TIMEOUT:.0f} s") from None
     return bytes(body)
@@ -116,6 +118,6 @@ def _data_of(request: web.Request, body: bytes) -> JsonValue | bytes:
     if kind.startswith("text/") or kind in _TEXT_TYPES:
         try:
             return body.decode(request.charset or "utf-8")
-        except (LookupError, UnicodeDecodeError):
+        except (LookupError, ValueError):
             raise BadRequest("the body is not text of the charset it names") from None
     return body

@@ -14,6 +14,8 @@ from aiohttp.abc import AbstractStreamWriter
 
 from tricast_server.bus.view import Framing
 
+EMPTIED_STEP = 0.02
+
 
 class StreamSink:
     """See `tricast_server.bus.subscription.Sink`.
@@ -69,6 +71,14 @@ class StreamSink:
         except TimeoutError:
             transport.abort()
             raise ConnectionResetError(f"the peer took nothing for {self._timeout:.0f} s") from None
+
+    async def emptied(self, deadline: float) -> None:
+        loop = asyncio.get_running_loop()
+        while (transport := self._transport) is not None and transport.get_write_buffer_size():
+            if loop.time() >= deadline:
+                transport.abort()
+                return
+            await asyncio.sleep(EMPTIED_STEP)  # aiohttp's drain returns at the low-water mark, which is not empty
 
     def abort(self) -> None:
         if self._transport is not None:

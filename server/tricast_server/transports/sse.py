@@ -77,7 +77,8 @@ async def handle(request: web.Request, service: Service) -> web.StreamResponse:
         async with response:
             try:
                 service.begin(subscription, service.hello("sse", params.client, params.topics, start.asked))
-                await ended
+                if await ended is End.DRAINED:
+                    await sink.emptied(service.drain_ends)
             finally:
                 await subscription.aclose()
     return response
@@ -88,6 +89,7 @@ async def _come_back(request: web.Request, response: EventStream, error: Command
     after = error.retry_after or 1.0
     await response.prepare(request)
     async with response:
-        event = sse.build(JSON.frame(error_frame(error)), id="", event="failure", retry=math.ceil(after * 1000))
-        await response.write(event.replace("id: \n", "").encode())  # an empty id would forget the browser's cursor
+        # Without an id: an empty one would make a browser forget its cursor.
+        event = sse.build(JSON.frame(error_frame(error)), id=None, event="failure", retry=math.ceil(after * 1000))
+        await response.write(event.encode())
     return response

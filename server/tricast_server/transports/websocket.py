@@ -95,13 +95,13 @@ async def _refuse(request: web.Request, response: web.WebSocketResponse, error: 
 
 
 async def _close(request: web.Request, response: web.WebSocketResponse, code: int, reason: str) -> None:
-    """The closing handshake (RFC 6455, 7.1); a peer that takes no part in it is cut."""
+    """The closing handshake (RFC 6455, 7.1); a peer that takes no part in it is left."""
     try:
         async with asyncio.timeout(CLOSE_TIMEOUT * 2):
             await response.close(code=code, message=reason.encode())
     except TimeoutError:
         if request.transport is not None:
-            request.transport.abort()
+            request.transport.close()
 
 
 class _Connection:
@@ -127,10 +127,10 @@ class _Connection:
                 return
             if reply is not None:
                 self.subscription.say(reply)
-                try:
-                    await self.subscription.sink.drain()  # replies are memory too: no reading while they pile up
-                except ConnectionError:
-                    return
+            try:
+                await self.subscription.sink.drain()  # answers are memory too: no reading while they pile up
+            except ConnectionError:
+                return
 
     async def _answer(self, data: str, *, text: bool) -> Reply | Error | None:
         value: JsonValue
@@ -144,11 +144,15 @@ class _Connection:
             value = {"action": "publish", "data": data}
         return await self.caller.run(value)
 
+    @property
+    def topics(self) -> tuple[str, ...]:
+        return self.subscription.view.topics
+
     async def subscribe(self, topics: tuple[str, ...], ref: str | None) -> Reply:
         caller = self.caller
         held = self.subscription.view.topics
         if len({*held, *topics}) > caller.service.settings.max_topics:
-            raise TooMany(f"too many topics: the limit is {caller.service.settings.max_topics}", retry_after=0.0)
+            raise BadRequest(f"too many topics: the limit is {caller.service.settings.max_topics}")
         access = Access(
             what="subscribe", topics=topics, client=caller.client, token=caller.token, request=caller.request
         )
@@ -189,4 +193,10 @@ class _Connection:
         await self._closing
 
     def _begin_close(self, code: int, reason: str) -> None:
-        self._closing = asyncio.create_task(_close(self.caller.request, self._response, code, reason))
+        self._closing = asyncio.create_task(self._finish(code, reason))
+
+    async def _finish(self, code: int, reason: str) -> None:
+        caller = self.caller
+        if self.subscription.ended is End.DRAINED:  # it is owed everything before the closing handshake may time out
+            await self.subscription.sink.emptied(caller.service.drain_ends)
+        await _close(caller.request, self._response, code, reason)

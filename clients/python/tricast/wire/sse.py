@@ -19,7 +19,7 @@ class Event:
     retry: int | None = None
 
 
-def build(data: str | None, *, id: str, event: str | None = None, retry: int | None = None) -> str:
+def build(data: str | None, *, id: str | None, event: str | None = None, retry: int | None = None) -> str:
     """One event, LF only, ending with a blank line. Line breaks in `data` become lines of their own.
 
     With `data` None the block moves the last event id and dispatches nothing.
@@ -29,7 +29,8 @@ def build(data: str | None, *, id: str, event: str | None = None, retry: int | N
         lines.append(f"event: {event}\n")
     if retry is not None:
         lines.append(f"retry: {retry}\n")
-    lines.append(f"id: {id}\n")
+    if id is not None:
+        lines.append(f"id: {id}\n")
     if data is not None:
         lines.extend(f"data: {line}\n" for line in _LINE_END.split(data))
     lines.append("\n")
