@@ -202,6 +202,8 @@ def test_it_ends_up_with_the_best_that_is_steady(
     steady = [name for name in ALL if network.paths[name].steady]
     cut = [name for name in ALL if network.paths[name].connects == "ok" and network.paths[name].cut_after is not None]
     if not cut:
+        if world.carrier not in steady:
+            world.run(start + 80)  # a cut from before the change may just have come
         assert world.carrier in steady
         assert world.race.uplink == "ok"
         world.run(start + 3600 + 600)

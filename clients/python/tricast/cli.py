@@ -28,6 +28,7 @@ from tricast.errors import (
     Unauthorized,
 )
 from tricast.memory import FileStore
+from tricast.probe.command import probe
 from tricast.wire import json as wire_json
 from tricast.wire.commands import topic_list
 from tricast.wire.messages import Gap, JsonValue, Message, TransportName
@@ -130,6 +131,9 @@ def echo(
 def version() -> None:
     """Print the version."""
     out.print(tricast.__version__)
+
+
+app.command()(probe)
 
 
 def main() -> None:

@@ -221,13 +221,13 @@ class Race:
     def on_time(self, now: float) -> list[Action]:
         if self._round_at is not None and now >= self._round_at:
             self._start_round(now)
+        due = [lane for lane, when in self._probes() if now >= when]
         carrier = self._carrier
         if carrier is not None and self._blocked and now >= self._uplink_at:
             self._plan_uplink(now)
             self._actions.append(Prove(carrier.name))
-        for lane, when in self._probes():
-            if now >= when:
-                self._open(lane, now, "to see whether it works by now")
+        for lane in due:
+            self._open(lane, now, "to see whether it works by now")
         return self._act(now)
 
     def next_time(self) -> float | None:
@@ -379,7 +379,8 @@ class Race:
             return []
         idle = [lane for lane in self._lanes.values() if not lane.is_open and lane not in self._round]
         if not carrier.proven:
-            return [(lane, lane.probe_at) for lane in idle]
+            # Whenever the carrier's own uplink is asked again, so are the others'.
+            return [(lane, min(lane.probe_at, self._uplink_at) if self._blocked else lane.probe_at) for lane in idle]
         return [(lane, max(lane.probe_at, lane.quarantined_until)) for lane in idle if lane.rank < carrier.rank]
 
     def _confirm(self, now: float) -> None:
@@ -412,6 +413,7 @@ class Race:
 
     def _settle(self, now: float) -> None:
         """Without an uplink: first messages come, soon afterwards it is said that nothing can be sent."""
+        self._turn_to_greeted(now)
         since = self._sought_since
         if since is None or self._is_settled:
             return
@@ -428,6 +430,15 @@ class Race:
                 if lane.muted:
                     self._fails(lane, now)
                     self._close(lane, "no echo came back")
+
+    def _turn_to_greeted(self, now: float) -> None:
+        """The carrier is gone: a link beside it that was greeted, but not proven yet, may have to carry now."""
+        if self._carrier is None and self._sought_since is None:
+            for lane in self._lanes.values():
+                if lane.state == "greeted":
+                    lane.muted = False
+                    self._sought_since = now
+                    self._actions.append(Prove(lane.name))
 
     def _plan_uplink(self, now: float) -> None:
         policy = self.policy
