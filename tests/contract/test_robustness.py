@@ -42,7 +42,7 @@ async def test_a_header_that_is_not_utf_8_spoils_no_stream() -> None:
 
 
 @pytest.mark.parametrize(
-    "header", [b"Content-Encoding: gzip", b"Content-Type: text/plain; charset=undefined", b"Content-Type: text/plain"]
+    "header", [b"Content-Type: text/plain; charset=undefined", b"Content-Type: text/plain; charset=utf-8"]
 )
 async def test_a_body_that_is_not_what_it_says_is_the_senders_mistake(header: bytes) -> None:
     async with running() as node:

@@ -99,10 +99,10 @@ async def test_on_the_own_loop_no_task_or_subscription_is_left() -> None:
         tasks = len(asyncio.all_tasks())
         await asyncio.to_thread(come_and_go_in_batches, server, 10 * BATCH, chance)
         await eventually(lambda: server.service.stats()["connections"] == NOTHING, timeout=15)
-        await eventually(lambda: len(asyncio.all_tasks()) <= tasks)
-        await eventually(lambda: not server.service.bus.subscriptions)
-        await eventually(lambda: not server.service.bus.parked)
-        await eventually(lambda: alive(Subscription) == alive(Parked) == 0, timeout=8)
+        await eventually(lambda: len(asyncio.all_tasks()) <= tasks, timeout=15)
+        await eventually(lambda: not server.service.bus.subscriptions, timeout=15)
+        await eventually(lambda: not server.service.bus.parked, timeout=15)
+        await eventually(lambda: alive(Subscription) == alive(Parked) == 0, timeout=20)
 
 
 @pytest.mark.parametrize("path", ["/ws", "/sse", "/poll", "/poll?cursor=x-1", "/send", "/topics/a"])
