@@ -354,11 +354,11 @@ class TestOverWebSocket:
             await socket.send(**publish("a", "still here"))
             assert await socket.data(1) == ["still here"]
 
-    async def test_topics_over_the_limit_are_too_many(self) -> None:
+    async def test_topics_over_the_limit_are_refused(self) -> None:
         async with running(max_topics=3) as server, websocket(server, "a", "b") as socket:
             assert (await socket.ask(action="subscribe", topics=["c"]))["type"] == "reply"
             assert (await socket.ask(action="subscribe", topics=["a", "c"]))["type"] == "reply"
-            assert (await socket.ask(action="subscribe", topics=["d"]))["code"] == "too_many"
+            assert (await socket.ask(action="subscribe", topics=["d"]))["code"] == "bad_request"
 
 
 class TestOverSend:

@@ -17,12 +17,13 @@ Client = TestClient[web.Request, web.Application]
 
 
 async def guard(access: Access) -> str | None:
-    """Ann may do everything, others may only listen to public topics."""
+    """Ann may do everything, others only what is public, until their token says more."""
     if access.token is None:
         raise Unauthorized("a token, please")
-    if access.token != "ann" and any(not topic.startswith("public.") for topic in access.topics):
+    who, _, more = access.token.partition("+")
+    if who != "ann" and more != "all" and any(not topic.startswith("public.") for topic in access.topics):
         raise Forbidden("not yours")
-    return access.token
+    return who
 
 
 def application(**more: Any) -> tuple[web.Application, Service]:
@@ -118,6 +119,18 @@ async def test_the_subject_travels_with_the_message_and_keeps_ids_apart(aiohttp_
     assert [m["sub"] for m in own["messages"]] == ["bob"]
 
 
+async def test_an_inbox_needs_no_leave(aiohttp_client: AiohttpClient) -> None:
+    """Its name is the leave; a hook that knows topics need not know of inboxes."""
+    app, _ = application(authorise=guard)
+    client = await aiohttp_client(app)
+    inbox = "_inbox." + "x" * 22
+    async with client.ws_connect(f"/rt/ws?topics=public.a,{inbox}&token=bob") as ws:
+        assert (await ws.receive_json())["type"] == "hello"
+        await ws.send_json({"action": "echo", "data": 1, "reply_to": inbox})
+        frames = [await ws.receive_json() for _ in range(2)]
+        assert {frame["type"] for frame in frames} == {"reply", "message"}
+
+
 async def test_a_subscribe_in_mid_stream_is_asked_too(aiohttp_client: AiohttpClient) -> None:
     app, _ = application(authorise=guard)
     client = await aiohttp_client(app)
@@ -126,6 +139,8 @@ async def test_a_subscribe_in_mid_stream_is_asked_too(aiohttp_client: AiohttpCli
         await ws.send_json({"action": "subscribe", "topics": ["private"], "ref": "1"})
         assert (await ws.receive_json())["code"] == "forbidden"
         await ws.send_json({"action": "refresh", "token": "ann", "ref": "2"})
+        assert (await ws.receive_json())["code"] == "forbidden", "it is still bob's connection"
+        await ws.send_json({"action": "refresh", "token": "bob+all", "ref": "2"})
         assert (await ws.receive_json())["action"] == "refresh"
         await ws.send_json({"action": "subscribe", "topics": ["private"], "ref": "3"})
         assert (await ws.receive_json())["topics"] == ["public.a", "private"]

@@ -57,6 +57,8 @@ class Session:
         self.version = 0
         self._begin = Request((), cursor, last)
         self._topics = dict.fromkeys(topic_list(list(topics)))
+        # For its streams: topics that some stream has brought, so that all must; how often the cursor was set anew;
+        # the cursor of the last gap.
         self.established: set[str] = set()
         self.turn = 0
         self.told: Cursor | None = None
@@ -228,16 +230,16 @@ class Stream:
         return [gap]
 
     def _topics_changed(self, reply: Reply, cursor: Cursor) -> None:
-        """The reply's own `topics` are those of the stream from its `cursor` on."""
+        """The reply's own `topics` are all that the stream has from its `cursor` on."""
         self._advance(cursor)
-        session, topics = self._session, set(reply.topics or ())
-        if reply.action == "unsubscribe":
-            self._topics.intersection_update(session.topics)
-        elif not topics <= self._topics:
-            self._topics |= topics
+        if reply.topics is None:
+            return
+        topics = set(reply.topics)
+        if not topics <= self._topics:
             self._start = cursor
             self._new_topics = True
-            self._joins()
+        self._topics = topics
+        self._joins()
 
     def _joins(self) -> bool:
         """`joined`; from then on no other stream may do with less than this one's topics."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from aiohttp import web
 
+from tricast.wire.cursor import is_inbox
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """What somebody asks for. `topics` are those to listen to or to publish to.
+    """What somebody asks for. `topics` are those to listen to or to publish to, without inboxes: who knows the name of
+    one may use it.
 
     `token` is the bearer token from the `Authorization` header or the `token` query, or None. `client` is a claim.
     """
@@ -28,6 +31,10 @@ Authorise: TypeAlias = Callable[[Access], Awaitable[str | None]]
 
 Raises `tricast.errors.Unauthorized` or `Forbidden` to refuse. Asked at every connect, subscribe, `/send` and publish.
 """
+
+
+def without_inboxes(topics: Iterable[str]) -> tuple[str, ...]:
+    return tuple(topic for topic in topics if not is_inbox(topic))
 
 
 async def allow_all(access: Access) -> str | None:

@@ -24,7 +24,7 @@ from tricast.wire.messages import (
     Unsubscribe,
 )
 from tricast_server.backplane.base import Publication, Receipt
-from tricast_server.guard.authorise import Access
+from tricast_server.guard.authorise import Access, without_inboxes
 from tricast_server.service import Service
 
 
@@ -64,7 +64,9 @@ class Caller:
     async def publish(self, command: Publish) -> Receipt:
         """Raises CommandError."""
         topic = command.topic or self.topic
-        access = Access(what="publish", topics=(topic,), client=self.client, token=self.token, request=self.request)
+        access = Access(
+            what="publish", topics=without_inboxes((topic,)), client=self.client, token=self.token, request=self.request
+        )
         self.subject = await self.service.authorise(access)
         publication = Publication(
             topic=topic,
@@ -85,14 +87,14 @@ class Caller:
                 return await self._echo(command)
             case Ping(delay=0):
                 return Reply(action="ping", ref=command.ref)
+            case Refresh():
+                return await self._refresh(command, self.stream.topics if self.stream is not None else ())
         if self.stream is None:
             raise BadRequest("this needs a WebSocket; on the other transports connect again with other topics")
         match command:
             case Ping():
                 self.stream.ping_later(command)
                 return None
-            case Refresh():
-                return await self._refresh(command, self.stream.topics)
             case Subscribe():
                 return await self.stream.subscribe(command.topics, command.ref)
             case Unsubscribe():
@@ -108,8 +110,15 @@ class Caller:
         return Reply(action="echo", ref=command.ref, at=str(receipt.at))
 
     async def _refresh(self, command: Refresh, topics: tuple[str, ...]) -> Reply:
-        access = Access(what="subscribe", topics=topics, client=self.client, token=command.token, request=self.request)
-        if await self.service.authorise(access) != self.subject:
+        access = Access(
+            what="subscribe",
+            topics=without_inboxes(topics),
+            client=self.client,
+            token=command.token,
+            request=self.request,
+        )
+        subject = await self.service.authorise(access)
+        if self.stream is not None and subject != self.subject:
             raise Forbidden("a refresh cannot make this connection somebody else's")
         self.token = command.token
         return Reply(action="refresh", ref=command.ref)

@@ -14,7 +14,7 @@ from tricast.wire.cursor import DEFAULT_TOPIC, NO_CURSOR, Cursor, is_name
 from tricast_server.bus.bus import Bus
 from tricast_server.bus.view import Identity, View
 from tricast_server.framing import Format, format_named
-from tricast_server.guard.authorise import Access, bearer_token
+from tricast_server.guard.authorise import Access, bearer_token, without_inboxes
 from tricast_server.service import Service
 from tricast_server.settings import Settings
 
@@ -107,7 +107,9 @@ async def enter(
     """What every transport does first. `format` and `cursor` go before those of the query. Raises CommandError."""
     params = Params.of(request, service.settings, format=format)
     token = bearer_token(request)
-    access = Access(what="subscribe", topics=params.topics, client=params.client, token=token, request=request)
+    access = Access(
+        what="subscribe", topics=without_inboxes(params.topics), client=params.client, token=token, request=request
+    )
     subject = await service.authorise(access)
     start = await locate(service.bus, params.topics, cursor or params.cursor, params.last)
     hidden = None if params.echo else Identity(params.client, subject)

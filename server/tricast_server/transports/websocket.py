@@ -12,7 +12,7 @@ from tricast.wire.commands import is_command
 from tricast.wire.messages import Error, JsonValue, Ping, Reply
 from tricast_server.bus.subscription import End, Subscription
 from tricast_server.framing import FORMATS, JSON, TEXT, WebSocketFraming, text_frame
-from tricast_server.guard.authorise import Access
+from tricast_server.guard.authorise import Access, without_inboxes
 from tricast_server.service import Service
 from tricast_server.transports.commands import Caller, error_frame
 from tricast_server.transports.connect import enter
@@ -154,7 +154,11 @@ class _Connection:
         if len({*held, *topics}) > caller.service.settings.max_topics:
             raise BadRequest(f"too many topics: the limit is {caller.service.settings.max_topics}")
         access = Access(
-            what="subscribe", topics=topics, client=caller.client, token=caller.token, request=caller.request
+            what="subscribe",
+            topics=without_inboxes(topics),
+            client=caller.client,
+            token=caller.token,
+            request=caller.request,
         )
         await caller.service.authorise(access)
         return self._change_topics((*self.subscription.view.topics, *topics), "subscribe", ref)
