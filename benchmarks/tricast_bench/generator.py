@@ -27,6 +27,7 @@ QUIET = 0.05
 GRACE = 20.0
 GENERATOR_SHARE_MAX = 0.8
 WAITED_MAX = 0.1
+LATE_MAX = 0.05
 PAYLOAD_MAX = 8192
 PING_BYTE = 0x80 | PING
 
@@ -48,8 +49,12 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What was counted from the first publish until everyone had the last. Times in nanoseconds, whole process."""
+    """What was counted from the first publish until everyone had the last.
 
+    `planned` is how many publishes the rate asks for in `seconds`. Other times are in nanoseconds, of whole processes.
+    """
+
+    seconds: float
     planned: int | None
     published: int
     delivered: int
@@ -89,7 +94,10 @@ class Sample:
 
     @property
     def kept_up(self) -> bool:
-        return self.planned is None or self.published >= 0.99 * self.planned
+        """Whether what the rate asks for was published, and had arrived when the time was up or soon after."""
+        if self.planned is None:
+            return True
+        return self.published >= self.planned and self.elapsed <= (1 + LATE_MAX) * self.seconds * 1e9
 
 
 class Payload:
@@ -229,6 +237,7 @@ class Generator:
                 break
         elapsed = clock() - start
         sample = Sample(
+            seconds=seconds,
             planned=planned,
             published=done,
             delivered=subscribers.received - received,

@@ -46,13 +46,22 @@ class Quantity:
 
 
 CPU = Quantity("Server CPU per delivery, µs", lambda s: s.cpu_per_delivery, lambda v: f"{v:.1f}", True)
-MOST = Quantity("Most deliveries per second", lambda s: s.deliveries_per_second, lambda v: f"{v / 1e3:,.0f}k", False)
+MOST = Quantity(
+    "Thousands of deliveries per second", lambda s: s.deliveries_per_second / 1e3, lambda v: f"{v:,.0f}", False
+)
 
 
 def compare(measured: Sequence[Measured], quantity: Quantity, first: str, second: str) -> Table:
     """Two servers side by side, a row for each transport and load."""
     over, under = (second, first) if quantity.less_is_better else (first, second)
-    table = Table(title=quantity.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    table = Table(
+        title=quantity.title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1),
+        pad_edge=False,
+    )
     table.add_column("", no_wrap=True)
     table.add_column("load", no_wrap=True)
     for heading in (first, second, f"{over} ÷ {under}"):
@@ -68,7 +77,10 @@ def compare(measured: Sequence[Measured], quantity: Quantity, first: str, second
                 _spread(values[name].values(), quantity.show) + _mark(m for m in row if m.server == name)
                 for name in (first, second)
             ),
-            _spread((values[over][r] / values[under][r] for r in rounds), lambda ratio: f"{ratio:.2f}"),
+            _spread(
+                (values[over][r] / values[under][r] for r in rounds),
+                lambda ratio: f"{ratio:.2f}" if ratio < 10 else f"{ratio:.1f}",
+            ),
         )
     return table
 
@@ -79,7 +91,7 @@ def notes(measured: Sequence[Measured]) -> list[str]:
     late = [m for m in measured if not m.sample.void and not m.sample.kept_up]
     if late:
         window = max(m.load.window for m in late)
-        said.append(f"* did not keep up: {window} publishes waited, and the CPU is that of what was delivered")
+        said.append(f"* did not keep up: up to {window} publishes waited, and the CPU is that of what was delivered")
     reasons = [m.sample.void for m in measured if m.sample.void]
     for reason in dict.fromkeys(reasons):
         said.append(f"void: {reasons.count(reason)} of {len(measured)} samples are left out, as {reason}")
