@@ -123,6 +123,7 @@ def _data_member(name: str, value: JsonValue | bytes) -> tuple[str, JsonValue]:
 def to_members(value: Frame | Command) -> dict[str, JsonValue]:
     """The JSON object for a frame or a command."""
     kind = getattr(value, "type", None)
+    # Only frames have a type; what has none is a command, which mypy cannot see through getattr.
     out: dict[str, JsonValue] = {"type": kind} if kind else {"action": value.action}  # type: ignore[union-attr]
     for name, wire_name in _members(type(value)):
         member = getattr(value, name)
