@@ -60,6 +60,11 @@ test: check tools ## the checks, then all tests (WORKERS=, PYTEST_ARGS=)
 	@echo "==> pytest"
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
+.PHONY: vectors
+vectors: $(VENV)/.stamp-dev ## record the rules of the fallback anew for the other languages
+	@rm -f tests/vectors/fallback.json
+	@TRICAST_RECORD_VECTORS=1 $(BIN)/python -m pytest -q -p no:xdist tests/unit/test_fallback.py
+
 .PHONY: bench-bus
 bench-bus: $(VENV)/.stamp-dev ## measure the message bus alone
 	@$(BIN)/python -m tricast_bench.bus

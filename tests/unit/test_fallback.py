@@ -3,64 +3,29 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
-from typing import Any
+import os
+import random
+from collections.abc import Iterator
 
 import pytest
+from tests.unit.fallback_clock import ALL, Clock, record, recorded
 
-from tricast.fallback import Action, Carry, CheckOnline, Close, Note, Open, Policy, Prove, Race
 from tricast.wire.messages import TransportName
 
-ALL: tuple[TransportName, ...] = ("ws", "sse", "poll")
 
-
-class Clock:
-    """A race and the time. Each event returns what was done for it, without notes and reasons."""
-
-    def __init__(self, *transports: TransportName, **policy: float) -> None:
-        self.race = Race(transports or ALL, Policy(**policy), jitter=lambda: 0.5)
-        self.now = 0.0
-        self.notes: list[Note] = []
-
-    def begin(self, *remembered: Any) -> list[str]:
-        return self._plain(self.race.begin(self.now, *remembered))
-
-    def tell(self, event: str, *args: Any, **more: Any) -> list[str]:
-        method: Callable[..., list[Action]] = getattr(self.race, f"on_{event}")
-        before = args[:1] if args and args[0] in ALL else ()
-        return self._plain(method(*before, self.now, *args[len(before) :], **more))
-
-    def until(self, when: float) -> list[tuple[float, str]]:
-        """What is done by itself up to this time, and when."""
-        done: list[tuple[float, str]] = []
-        while (due := self.race.next_time()) is not None and due <= when:
-            assert due > self.now or not done or done[-1][0] <= due, "time goes on"
-            self.now = max(self.now, due)
-            done += [(round(self.now, 3), action) for action in self._plain(self.race.on_time(self.now))]
-        self.now = when
-        return done
-
-    def _plain(self, actions: list[Action]) -> list[str]:
-        plain = []
-        for action in actions:
-            match action:
-                case Note():
-                    self.notes.append(action)
-                case CheckOnline():
-                    plain.append("check")
-                case Open() | Prove() | Carry() | Close():
-                    plain.append(f"{type(action).__name__.lower()} {action.transport}")
-        return plain
-
-    @property
-    def uplink(self) -> str:
-        return self.race.uplink
-
-    def noted(self, what: str) -> list[TransportName | None]:
-        return [note.transport for note in self.notes if note.what == what]
-
-    def works(self, transport: TransportName, rtt: float = 0.01) -> list[str]:
-        return self.tell("hello", transport) + self.tell("proven", transport, rtt)
+@pytest.fixture(autouse=True)
+def as_recorded(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What happens in each test is a case that clients in other languages are held to as well."""
+    Clock.made.clear()
+    yield
+    name = request.node.name.removeprefix("test_").replace("_", " ")
+    made = {name if i == 0 else f"{name} ({i + 1})": clock.case for i, clock in enumerate(Clock.made)}
+    cases = recorded()
+    if os.environ.get("TRICAST_RECORD_VECTORS"):
+        record({**cases, **made})
+        return
+    for name, case in made.items():
+        assert cases.get(name) == {"name": name, **case}, "where the change is meant, `make vectors` records it"
 
 
 def carried(transport: TransportName = "ws", *transports: TransportName, **policy: float) -> Clock:
@@ -465,3 +430,41 @@ def test_events_of_what_is_not_open_are_ignored() -> None:
         assert clock.tell(event, "poll") == []
     assert clock.tell("lost", "poll", 3.0) == []
     assert clock.race.carrier == "ws"
+
+
+# Whatever happens
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_anything_at_all(seed: int) -> None:
+    """No rule of its own: it shows whether clients in other languages follow the same ones in every corner."""
+    chance = random.Random(seed)
+    clock = Clock(*ALL[: chance.choice((2, 3, 3, 3))])
+    clock.begin(*chance.choice(((), (), ("sse", 60.0), ("sse", 2000.0))))
+    for _ in range(30):
+        transport = chance.choice(clock.race.transports)
+        lived = round(chance.choice((0.5, 10.0, 10.0, 60.0, 700.0)) * chance.uniform(0.95, 1.05), 3)
+        match chance.randrange(11):
+            case 0 | 1 | 2:
+                clock.works(transport, round(chance.uniform(0.001, 0.4), 3))
+            case 3:
+                clock.tell("hello", transport)
+            case 4:
+                clock.tell("unproven", transport, "no echo")
+            case 5:
+                clock.tell("failed", transport, answered=chance.random() < 0.2)
+            case 6:
+                retry_after = chance.choice((None, None, 2.0))
+                clock.tell("lost", transport, lived, retry_after=retry_after, stalled=chance.random() < 0.2)
+            case 7:
+                clock.tell("lost", transport, lived, retry_after=1.5, bye=True)
+            case 8:
+                clock.tell(chance.choice(("stale", "doubt", "withdrawn")), transport)
+            case 9:
+                clock.tell("topics")
+            case _:
+                asked = [step for step in clock.case["steps"] if "check" in step["do"] or step["event"] == "online"]
+                if asked and asked[-1]["event"] != "online":
+                    clock.tell("online", chance.random() < 0.5)
+        clock.until(clock.now + chance.choice((0.0, 0.05, 0.3, 2.0, 30.0)))
+    assert clock.race.carrier in (*ALL, None)

@@ -60,6 +60,11 @@ class Race:
         self._uplink_tries = 0
 
     @property
+    def transports(self) -> tuple[TransportName, ...]:
+        """The best first."""
+        return tuple(self._lanes)
+
+    @property
     def carrier(self) -> TransportName | None:
         return None if self._carrier is None else self._carrier.name
 
