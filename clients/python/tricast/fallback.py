@@ -12,15 +12,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal
 
 from tricast.actions import Action, Carry, CheckOnline, Close, Note, Open, Prove
 from tricast.lanes import Lane, Pauses, Policy
+from tricast.rounds import Round
+from tricast.uplink import Uplink, UplinkSearch
 from tricast.wire.messages import TransportName
 
 __all__ = ["Action", "Carry", "CheckOnline", "Close", "Note", "Open", "Policy", "Prove", "Race", "Uplink"]
-
-Uplink = Literal["unknown", "ok", "blocked"]
 
 
 class Race:
@@ -43,21 +42,14 @@ class Race:
         self._jitter = jitter
         self._actions: list[Action] = []
         self._carrier: Lane | None = None
-        self._stagger = self.policy.stagger
-        # The round: who is to be opened next and when, or when the next round begins.
-        self._round: list[Lane] = []
-        self._next_start = 0.0
-        self._round_at: float | None = None
+        self._carried_at = 0.0
+        self._round = Round(tuple(self._lanes.values()), self.policy)
+        self._search = UplinkSearch(self.policy, jitter)
+        self._pauses = Pauses(self.policy, jitter)
+        # Of this round: who has failed, whether the server itself has said no, whether it is being asked.
         self._failed: list[Lane] = []
         self._answered = False
         self._checking = False
-        self._pauses = Pauses(self.policy, jitter)
-        self._carried_at = 0.0
-        # The uplink: since when it is sought, and when to look again.
-        self._sought_since: float | None = None
-        self._blocked = False
-        self._uplink_at = 0.0
-        self._uplink_tries = 0
 
     @property
     def transports(self) -> tuple[TransportName, ...]:
@@ -73,7 +65,7 @@ class Race:
         """Whether what is sent arrives, as far as is known."""
         if self._carrier is not None and self._carrier.proven:
             return "ok"
-        return "blocked" if self._blocked and self._carrier is not None else "unknown"
+        return "blocked" if self._search.blocked and self._carrier is not None else "unknown"
 
     def is_quarantined(self, transport: TransportName, now: float) -> bool:
         return self._lanes[transport].is_quarantined(now)
@@ -97,8 +89,8 @@ class Race:
         if self._carrier is None and lane.is_trusted(now):
             lane.proven = True
             self._works(lane, now, "its hello came, and it worked a while ago")
-        elif self._sought_since is None and not self._is_settled:
-            self._sought_since = now
+        elif self._search.since is None and not self._is_settled:
+            self._search.begin(now)
         return self._act(now)
 
     def on_proven(self, transport: TransportName, now: float, rtt: float | None = None) -> list[Action]:
@@ -107,8 +99,7 @@ class Race:
         if lane.state not in ("greeted", "carrying"):
             return []
         if rtt is not None:
-            policy = self.policy
-            self._stagger = min(policy.stagger_max, max(policy.stagger_min, policy.stagger_round_trips * rtt))
+            self._round.adapt(rtt)
         if not lane.proven and lane is self._carrier:
             self._actions.append(Note(transport, "uplink", "ok"))
         lane.is_proven_by_echo(now)
@@ -150,7 +141,7 @@ class Race:
         self._answered = self._answered or answered
         self._defer([lane], now, retry_after)
         self._fails(lane, now)
-        self._next_start = now
+        self._round.hurry(now)
         return self._act(now)
 
     def on_lost(
@@ -171,7 +162,7 @@ class Race:
             return self.on_failed(transport, now, retry_after=retry_after)
         lane.is_lost(now, lived, blameless=bye, stalled=stalled)
         self._carrier = None
-        self._forget_uplink()
+        self._search.end()
         fresh = [other.name for other in self._lanes.values() if not other.is_doubtful(now)]
         wait = self._pauses.after_loss(transport, lived, fresh)
         self._defer(self._lanes.values() if bye else [lane], now, retry_after)
@@ -187,10 +178,8 @@ class Race:
             return []
         if lane is self._carrier:
             self._carrier = None
-            self._forget_uplink()
-            self._round_at = None
-            self._round = self._in_order([other for other in self._lanes.values() if other is not lane], now)
-            self._next_start = now + self._stagger
+            self._search.end()
+            self._round.stand_by(now, [other for other in self._lanes.values() if other is not lane])
         self._open(lane, now, why)
         return self._act(now)
 
@@ -224,12 +213,12 @@ class Race:
         return self._act(now)
 
     def on_time(self, now: float) -> list[Action]:
-        if self._round_at is not None and now >= self._round_at:
+        if self._round.begins_at is not None and now >= self._round.begins_at:
             self._start_round(now)
         due = [lane for lane, when in self._probes() if now >= when]
         carrier = self._carrier
-        if carrier is not None and self._blocked and now >= self._uplink_at:
-            self._plan_uplink(now)
+        if carrier is not None and self._search.is_due(now):
+            self._search.plan(now)
             self._actions.append(Prove(carrier.name))
         for lane in due:
             self._open(lane, now, "to see whether it works by now")
@@ -238,35 +227,28 @@ class Race:
     def next_time(self) -> float | None:
         """When to call `on_time`; None while only an event can change anything."""
         times = [when for _, when in self._probes()]
-        if self._round_at is not None:
-            times.append(self._round_at)
-        if self._round:
-            times.append(self._next_start)
-        if self._sought_since is not None and not self._blocked:
-            if self._carrier is None:
-                times.append(self._sought_since + self.policy.down_patience)
-            times.append(self._sought_since + self.policy.proof_timeout)
-        if self._blocked:
-            times.append(self._uplink_at)
+        times += self._search.times(carried=self._carrier is not None)
+        if (when := self._round.next_time()) is not None:
+            times.append(when)
         return min(times, default=None)
 
     # The round
 
     def _act(self, now: float) -> list[Action]:
         """What is due by now, and all that came of the event."""
-        self._step(now)
+        while (lane := self._round.take(now, self._search.since)) is not None:
+            self._open(lane, now)
         self._settle(now)
-        if not (self._carrier or self._round or self._checking or self._round_at is not None or self._any_open()):
+        pending = self._checking or self._round.next_time() is not None
+        if not pending and all(not lane.is_open for lane in self._lanes.values()):
             self._round_over(now)
         actions, self._actions = self._actions, []
         return actions
 
     def _start_round(self, now: float, first: Lane | None = None) -> None:
-        self._round_at = None
         self._answered = False
         self._failed = []
-        self._round = self._in_order([lane for lane in self._lanes.values() if lane.not_before <= now], now, first)
-        self._next_start = now
+        self._round.start(now, first)
 
     def _begin_again(self, lost: Lane, now: float, wait: float) -> None:
         """What was good until now is first tried again, unless it has been cut twice."""
@@ -274,29 +256,6 @@ class Race:
             self._wait(now, wait)
         else:
             self._start_round(now, lost)
-
-    def _in_order(self, lanes: list[Lane], now: float, first: Lane | None = None) -> list[Lane]:
-        waiting = [lane for lane in lanes if not lane.is_open]
-        return sorted(waiting, key=lambda lane: (lane.is_doubtful(now), lane is not first, lane.fails > 0, lane.rank))
-
-    def _step(self, now: float) -> None:
-        while self._round:
-            lane = self._round[0]
-            running = [other for other in self._lanes.values() if other.is_open and not other.muted]
-            if running and now < self._next_start:
-                return
-            if lane.is_doubtful(now) and running:
-                # What may be cut again is for when all others have had their time.
-                patience = self.policy.last_resort
-                if any(other.state != "opening" for other in running):
-                    patience += self.policy.proof_timeout
-                since = max(self._sought_since or 0.0, *(other.opened_at for other in running))
-                self._next_start = since + patience
-                if now < self._next_start:
-                    return
-            del self._round[0]
-            self._open(lane, now)
-            self._next_start = now + self._stagger
 
     def _round_over(self, now: float) -> None:
         if self._answered:
@@ -311,9 +270,9 @@ class Race:
     def _wait(self, now: float, wait: float) -> None:
         """Until some transport may be tried again, and `wait` at least."""
         allowed = min(lane.not_before for lane in self._lanes.values())
-        self._round.clear()
-        self._round_at = max(now + wait, allowed)
-        self._actions.append(Note(None, "wait", f"{self._round_at - now:.2f} s"))
+        until = max(now + wait, allowed)
+        self._round.wait_until(until)
+        self._actions.append(Note(None, "wait", f"{until - now:.2f} s"))
 
     def _defer(self, lanes: Iterable[Lane], now: float, retry_after: float | None) -> None:
         if retry_after:
@@ -324,9 +283,6 @@ class Race:
 
     def _candidates(self) -> list[Lane]:
         return [lane for lane in self._lanes.values() if lane.is_open and lane is not self._carrier]
-
-    def _any_open(self) -> bool:
-        return any(lane.is_open for lane in self._lanes.values())
 
     def _open(self, lane: Lane, now: float, why: str = "") -> None:
         lane.opens(now)
@@ -368,9 +324,8 @@ class Race:
 
     def _calm(self, now: float) -> None:
         """The carrier works in both directions: what is worse is not needed."""
-        self._round.clear()
-        self._round_at = None
-        self._forget_uplink()
+        self._round.stop()
+        self._search.end()
         assert self._carrier is not None
         for lane in self._candidates():
             if lane.rank > self._carrier.rank:
@@ -382,10 +337,13 @@ class Race:
         carrier = self._carrier
         if carrier is None:
             return []
-        idle = [lane for lane in self._lanes.values() if not lane.is_open and lane not in self._round]
+        idle = [lane for lane in self._lanes.values() if not lane.is_open and lane not in self._round.waiting]
         if not carrier.proven:
             # Whenever the carrier's own uplink is asked again, so are the others'.
-            return [(lane, min(lane.probe_at, self._uplink_at) if self._blocked else lane.probe_at) for lane in idle]
+            return [
+                (lane, min(lane.probe_at, self._search.again_at) if self._search.blocked else lane.probe_at)
+                for lane in idle
+            ]
         return [(lane, max(lane.probe_at, lane.quarantined_until)) for lane in idle if lane.rank < carrier.rank]
 
     def _confirm(self, now: float) -> None:
@@ -400,37 +358,32 @@ class Race:
     @property
     def _is_settled(self) -> bool:
         """Who carries is decided, for better or worse."""
-        return self._carrier is not None and (self._carrier.proven or self._blocked)
+        return self._carrier is not None and (self._carrier.proven or self._search.blocked)
 
     def _seek_uplink(self, lane: Lane, now: float) -> None:
         """The carrier goes on bringing messages, while the others are asked whether they can send."""
         lane.proven, lane.proven_at = False, None
-        self._blocked, self._sought_since = False, now
-        self._round = self._in_order(list(self._lanes.values()), now)
-        self._next_start = now + (0.0 if lane.muted else self._stagger)
-
-    def _forget_uplink(self) -> None:
-        self._sought_since, self._blocked, self._uplink_tries = None, False, 0
+        self._search.begin(now)
+        self._round.stand_by(now, self._lanes.values(), at_once=lane.muted)
 
     def _forget_unless_greeted(self) -> None:
         if self._carrier is None and not any(lane.state == "greeted" for lane in self._lanes.values()):
-            self._forget_uplink()
+            self._search.end()
 
     def _settle(self, now: float) -> None:
         """Without an uplink: first messages come, soon afterwards it is said that nothing can be sent."""
         self._turn_to_greeted(now)
-        since = self._sought_since
-        if since is None or self._is_settled:
+        search = self._search
+        if search.since is None or self._is_settled:
             return
-        pending = self._round or any(lane.is_open and not lane.muted for lane in self._lanes.values())
-        blocked = not pending or now >= since + self.policy.proof_timeout
+        pending = self._round.waiting or any(lane.is_open and not lane.muted for lane in self._lanes.values())
+        blocked = not pending or search.is_over(now)
         greeted = [lane for lane in self._lanes.values() if lane.state == "greeted"]
-        if self._carrier is None and greeted and (blocked or now >= since + self.policy.down_patience):
+        if self._carrier is None and greeted and (blocked or search.is_late(now)):
             self._carry(greeted[0], now, "no echo came yet" if not blocked else "no transport can send")
         if blocked and self._carrier is not None:
-            self._blocked = True
+            search.block(now)
             self._actions.append(Note(self._carrier.name, "uplink", "blocked: messages come, but none can be sent"))
-            self._plan_uplink(now)
             for lane in self._candidates():
                 if lane.muted:
                     self._fails(lane, now)
@@ -438,15 +391,9 @@ class Race:
 
     def _turn_to_greeted(self, now: float) -> None:
         """The carrier is gone: a link beside it that was greeted, but not proven yet, may have to carry now."""
-        if self._carrier is None and self._sought_since is None:
+        if self._carrier is None and self._search.since is None:
             for lane in self._lanes.values():
                 if lane.state == "greeted":
                     lane.muted = False
-                    self._sought_since = now
+                    self._search.begin(now)
                     self._actions.append(Prove(lane.name))
-
-    def _plan_uplink(self, now: float) -> None:
-        policy = self.policy
-        delay = min(policy.uplink_max, policy.probe_min * 2.0**self._uplink_tries)
-        self._uplink_tries = min(self._uplink_tries + 1, 16)
-        self._uplink_at = now + delay * (0.75 + 0.5 * self._jitter())
