@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 from typing import Annotated, Any
 
 import typer
@@ -13,12 +12,10 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from tricast_server.app import setup
-from tricast_server.drain import drain
+from tricast_server.hosting import CannotListen, drained, listening, stop_signal
 from tricast_server.settings import Settings
 
 _DEFAULTS = Settings(node="n")
-KEEPALIVE = 75.0
-"""Seconds an idle connection is kept; proxies in front commonly keep theirs for 60."""
 
 
 def register(app: typer.Typer) -> None:
@@ -105,62 +102,21 @@ def serve(
     )
     try:
         asyncio.run(_serve(host, port, settings))
-    except _CannotListen as refused:
-        cause = refused.error
+    except CannotListen as error:
         Console(stderr=True, highlight=False).print(
-            f"[red]Cannot listen on {host}:{port}:[/] {cause.strerror or cause}. "
-            "Is something running there already? --port picks another port."
+            f"[red]{error}.[/] Is something running there already? --port picks another port."
         )
         raise typer.Exit(1) from None
-
-
-class _CannotListen(Exception):
-    def __init__(self, error: OSError) -> None:
-        super().__init__(str(error))
-        self.error = error
 
 
 async def _serve(host: str, port: int, settings: Settings) -> None:
     app = web.Application()
     service = setup(app, "", settings=settings)
-    runner = web.AppRunner(
-        app, access_log=None, handler_cancellation=True, keepalive_timeout=KEEPALIVE, shutdown_timeout=1.0
-    )
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, host, port, backlog=1024)
-        try:
-            await site.start()
-        except OSError as error:
-            raise _CannotListen(error) from error
-        stop = _stop_signal()
-        name = f"[{host}]" if ":" in host else host
-        bound = runner.addresses[0][1]
-        logging.info("tricast serves on http://%s:%s (Ctrl-C ends it)", name, bound)
+    async with listening(app, host, port) as listener:
+        logging.info("tricast serves on %s (Ctrl-C ends it)", listener.url)
+        stop = stop_signal()
         await stop.wait()
-        await site.stop()
+        await listener.close()
         logging.info("draining: clients get the rest and a bye, %g s at most", settings.drain_timeout)
         stop.clear()
-        await _first(drain(service), stop.wait())
-    finally:
-        await runner.cleanup()
-
-
-def _stop_signal() -> asyncio.Event:
-    """Set at SIGTERM and SIGINT."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    return stop
-
-
-async def _first(*coroutines: Any) -> None:
-    """Returns when one has ended, and has ended the others. Raises what it raised."""
-    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
-    done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in rest:
-        task.cancel()
-    await asyncio.gather(*rest, return_exceptions=True)
-    for task in done:
-        task.result()
+        await drained(service, stop)
