@@ -98,7 +98,7 @@ def allow_files(count: int) -> None:
 @contextlib.contextmanager
 def running(peer: Peer, core: int) -> Iterator[Server]:
     """The peer, from when it accepts connections, on this core alone. Raises Unusable."""
-    port = _free_port()
+    port = free_port()
     command = peer.command(port)
     with tempfile.TemporaryFile() as output:
         try:
@@ -127,7 +127,7 @@ def program(name: str) -> str:
     return found
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]

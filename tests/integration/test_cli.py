@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -144,6 +146,27 @@ def test_where_nobody_listens(args: list[str], environment: dict[str, str], monk
     assert done.stderr.startswith(f"Error: nothing works at {url}.")
     assert "Connect call failed" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_where_the_server_answers_but_not_on_this_transport(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Blocked(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/healthz" else 502)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    monkeypatch.setattr("tricast.cli.OPEN_TIMEOUT", 1.5)
+    with http.server.ThreadingHTTPServer((HOST, 0), Blocked) as server:
+        threading.Thread(target=server.serve_forever).start()
+        url = f"http://{HOST}:{server.server_address[1]}"
+        done = tricast("echo", "--transport", "ws", "--url", url, env=environment)
+        server.shutdown()
+    assert done.exit_code == 1
+    assert done.stderr.startswith(f"Error: the server at {url} answers, but not over ws. `tricast probe {url}` says")
 
 
 def test_what_the_server_finds_wrong(environment: dict[str, str]) -> None:

@@ -178,20 +178,19 @@ MID_STREAM = [
 ]
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-async def test_switches_under_load_lose_and_double_nothing(seed: int) -> None:
-    chance = random.Random(seed)
+async def test_switches_under_load_lose_and_double_nothing() -> None:
+    chance = random.Random(1)
     async with network(heartbeat=HEARTBEAT / 4, retention_count=100_000) as (node, box):
         async with tricast.connect(box.url, ["t"], cursor="earliest", policy=QUICK) as bus:
             async with Numbers(node, bus):
-                for _ in range(25):
+                for _ in range(50):
                     box.set(chance.choice([Faults(), *MID_STREAM]))
                     if chance.random() < 0.6:
                         box.cut()
-                    await asyncio.sleep(chance.uniform(0.05, 0.8))
+                    await asyncio.sleep(chance.uniform(0.05, 0.5))
                 box.set(Faults())
                 await eventually(lambda: bus.transport == "ws" and bus.uplink == "ok", timeout=15)
-            assert bus.stats.switches > 3
+            assert bus.stats.switches > 8
 
 
 async def test_the_better_one_is_taken_again_after_the_fault_without_a_break() -> None:

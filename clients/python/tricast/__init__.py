@@ -10,6 +10,7 @@ async with tricast.connect("http://127.0.0.1:8080", topics=["t"]) as bus:
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tricast.errors import (
@@ -37,8 +38,23 @@ from tricast.wire.messages import Gap, Message
 
 if TYPE_CHECKING:
     from tricast.client import Bus, connect
+    from tricast.lanes import Policy
+    from tricast.memory import FileStore, Memory, Store
+    from tricast.timeline import Record, Stats
 
     __version__: str
+
+_LATE = {
+    "Bus": "client",
+    "FileStore": "memory",
+    "Memory": "memory",
+    "Policy": "lanes",
+    "Record": "timeline",
+    "Stats": "timeline",
+    "Store": "memory",
+    "connect": "client",
+}
+"""What costs time to import, and the module that has it."""
 
 __all__ = [
     "BadRequest",
@@ -48,13 +64,19 @@ __all__ = [
     "Conflict",
     "ConnectFailed",
     "ConnectionLost",
+    "FileStore",
     "Forbidden",
     "Gap",
     "GapError",
+    "Memory",
     "Message",
     "OutcomeUnknown",
+    "Policy",
     "ProtocolError",
     "RateLimited",
+    "Record",
+    "Stats",
+    "Store",
     "TooLarge",
     "TooMany",
     "TransportError",
@@ -72,10 +94,8 @@ def __getattr__(name: str) -> Any:
     """What costs time to import (aiohttp, the package's metadata) waits until it is asked for: the server, which needs
     only `tricast.wire`, and every start of the command are the quicker for it.
     """
-    if name in ("Bus", "connect"):
-        from tricast import client
-
-        value: Any = getattr(client, name)
+    if name in _LATE:
+        value: Any = getattr(import_module(f"tricast.{_LATE[name]}"), name)
     elif name == "__version__":
         value = _version()
     else:

@@ -172,7 +172,7 @@ def _run(main: Coroutine[Any, Any, None], bus: tricast.Bus, url: str) -> None:
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     except TricastError as error:
-        err.print(Text.assemble(("Error: ", "bold red"), _explained(error, url)))
+        err.print(Text.assemble(("Error: ", "bold red"), _explained(error, url, bus)))
         for line in _reasons(bus) if isinstance(error, ConnectFailed) else ():
             err.print(Text(line, style="dim"))
         raise typer.Exit(1) from None
@@ -245,8 +245,11 @@ def _printable(data: JsonValue | bytes) -> str:
     return text if text.isprintable() else json.dumps(data)
 
 
-def _explained(error: TricastError, url: str) -> str:
+def _explained(error: TricastError, url: str, bus: tricast.Bus) -> str:
     match error:
+        case ConnectFailed() if any(record.what == "online" for record in bus.timeline):
+            tried = ", ".join(sorted({record.transport for record in bus.timeline if record.transport}))
+            return f"the server at {url} answers, but not over {tried}. `tricast probe {url}` says what is in the way."
         case ConnectFailed():
             return f"nothing works at {url}. Is a server running there (`tricast serve`), and is --url right?"
         case Unauthorized():

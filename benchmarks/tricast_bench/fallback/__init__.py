@@ -1,0 +1,1 @@
+"""How the fallback does in bad networks, measured."""
