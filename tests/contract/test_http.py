@@ -79,6 +79,9 @@ async def test_stats_count_what_happened_and_name_no_topic(server: Node, http: H
     assert stats["bytes"]["delivered"] > before["bytes"]["delivered"]
     assert stats["cursor"] == places[-1]
     assert stats["uptime"] > before["uptime"]
+    assert stats["process"]["cpu"] > before["process"]["cpu"]
+    assert stats["process"]["memory"] > 1_000_000
+    assert stats["process"]["files"] > 3
 
 
 async def test_the_page(http: Http) -> None:

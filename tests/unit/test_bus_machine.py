@@ -65,6 +65,16 @@ class Connection:
     def unstick(self) -> None:
         self._free.set()
 
+    @property
+    def transport(self) -> Connection:
+        return self
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def get_write_buffer_size(self) -> int:
+        return 0 if self._free.is_set() else 1
+
     def write(self, data: bytes) -> bool:
         if self.closed or not self._free.is_set():
             return False

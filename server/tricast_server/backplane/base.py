@@ -93,7 +93,8 @@ class Backplane(ABC):
     async def append(self, publication: Publication) -> Receipt:
         """Raises Conflict, or Unavailable: then the outcome may be unknown, and the same id makes a retry safe.
 
-        Appends of one caller that awaits each take effect in that order. When cancelled, the outcome is unknown.
+        Where it waits for an engine it has a deadline. Appends of one caller that awaits each take effect in that
+        order. When cancelled, the outcome is unknown.
         """
 
     @abstractmethod

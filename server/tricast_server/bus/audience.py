@@ -67,19 +67,33 @@ class Member(Protocol):
         """What it was to be written could not be made."""
 
 
+class Wire(Protocol):
+    """What the flush needs of a connection's transport: that of asyncio has it."""
+
+    def is_closing(self) -> bool: ...
+
+    def get_write_buffer_size(self) -> int: ...
+
+    def write(self, data: bytes, /) -> object: ...
+
+
 _Key: TypeAlias = tuple[frozenset[str], str, Identity | None]
 
 
 class Audience:
-    """Members that are written the same bytes: same topics, same framing, nobody or the same one hidden."""
+    """Members that are written the same bytes: same topics, same framing, nobody or the same one hidden.
 
-    __slots__ = ("framing", "key", "members", "view")
+    Each with the transport that the flush may write to by itself. `last_write`: when it last did so.
+    """
+
+    __slots__ = ("framing", "key", "last_write", "members", "view")
 
     def __init__(self, key: _Key, view: View, framing: Framing | None) -> None:
         self.key = key
         self.view = view
         self.framing = framing
-        self.members: dict[Member, None] = {}
+        self.members: dict[Member, Wire | None] = {}
+        self.last_write = 0.0
 
 
 class Audiences:
@@ -89,14 +103,15 @@ class Audiences:
         self._by_key: dict[_Key, Audience] = {}
         self._by_topic: dict[str, dict[Audience, None]] = {}
 
-    def add(self, member: Member, view: View, framing: Framing | None) -> None:
+    def add(self, member: Member, view: View, framing: Framing | None, transport: Wire | None = None) -> Audience:
         key = _key(view, framing)
         audience = self._by_key.get(key)
         if audience is None:
             audience = self._by_key[key] = Audience(key, view, framing)
             for topic in view.topics:
                 self._by_topic.setdefault(topic, {})[audience] = None
-        audience.members[member] = None
+        audience.members[member] = transport
+        return audience
 
     def remove(self, member: Member, view: View, framing: Framing | None) -> None:
         audience = self._by_key[_key(view, framing)]

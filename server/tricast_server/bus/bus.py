@@ -22,8 +22,10 @@ from tricast_server.bus.view import Framing, Shown, Slice, View, read
 log = logging.getLogger(__name__)
 
 ENCODED_MAX = 4 * 2**20
+DIRECT_MAX = 64 * 2**10
+"""Bytes that are written to a connection without asking how much it may hold."""
 TRIM_INTERVAL = 1.0
-PUBLISH_TIMEOUT = 10.0
+REACH_TIMEOUT = 10.0
 
 
 class Bus:
@@ -107,11 +109,12 @@ class Bus:
             raise Unavailable("this node is going away", retry_after=1.0)
         self._publishing += 1
         try:
-            async with asyncio.timeout(PUBLISH_TIMEOUT):
-                receipt = await self.backplane.append(publication)
-                await self.reached(receipt.at)
+            receipt = await self.backplane.append(publication)
+            if self.log.head < receipt.at.offset:
+                async with asyncio.timeout(REACH_TIMEOUT):
+                    await self.reached(receipt.at)
         except TimeoutError:
-            raise Unavailable("the backplane did not answer; the outcome is unknown", retry_after=1.0) from None
+            raise Unavailable("this node lags behind the log; the outcome is unknown", retry_after=1.0) from None
         finally:
             self._publishing -= 1
             if self._published is not None:
@@ -233,8 +236,9 @@ class Bus:
 
     # The live set
 
-    def join(self, subscription: Subscription) -> None:
-        self._audiences.add(subscription, subscription.view, subscription.sink.framing)
+    def join(self, subscription: Subscription) -> Audience:
+        sink = subscription.sink
+        return self._audiences.add(subscription, subscription.view, sink.framing, sink.transport)
 
     def leave(self, subscription: Subscription) -> None:
         self._audiences.remove(subscription, subscription.view, subscription.sink.framing)
@@ -261,11 +265,19 @@ class Bus:
     def _tell(self, audience: Audience, entries: Sequence[Entry], now: float) -> None:
         framing = audience.framing
         data = framing.join([self._encode(entry, framing) for entry in entries]) if framing is not None else b""
-        members = list(audience.members)
-        for member in members:
+        # Most connections have taken all they were given, and take this at once: they get it without a detour. To
+        # write changes no set of members (asyncio tells of a lost connection later), so none is copied.
+        members, others, large = len(audience.members), [], len(data) > DIRECT_MAX
+        for member, transport in audience.members.items():
+            if large or transport is None or transport.is_closing() or transport.get_write_buffer_size():
+                others.append(member)
+            else:
+                transport.write(data)
+        audience.last_write = now
+        for member in others:
             member.deliver(data, now)
         if framing is not None:  # a poll counts what it then reads
-            self.count(len(members) * len(entries), len(members) * len(data))
+            self.count(members * len(entries), members * len(data))
 
     def count(self, delivered: int, size: int) -> None:
         """What was written to subscribers: messages and gaps, and their bytes."""

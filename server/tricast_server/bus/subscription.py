@@ -18,6 +18,7 @@ from tricast_server.bus.tasks import end_task
 from tricast_server.bus.view import Framing, View
 
 if TYPE_CHECKING:
+    from tricast_server.bus.audience import Audience, Wire
     from tricast_server.bus.bus import Bus
 
 CATCH_UP_BYTES = 64 * 2**10
@@ -28,6 +29,10 @@ class Sink(Protocol):
 
     @property
     def framing(self) -> Framing: ...
+
+    @property
+    def transport(self) -> Wire | None:
+        """Where the flush may write whole frames by itself, while nothing is buffered there. None: only by `write`."""
 
     @property
     def closed(self) -> bool:
@@ -60,6 +65,7 @@ class Subscription:
     """See the module. `on_end` is called once, on the loop, and must not block."""
 
     __slots__ = (
+        "_audience",
         "_bus",
         "_bye",
         "_cursor",
@@ -73,6 +79,8 @@ class Subscription:
         "sink",
         "view",
     )
+
+    _audience: Audience
 
     def __init__(self, bus: Bus, sink: Sink, view: View, cursor: Cursor, on_end: Callable[[End], None]) -> None:
         self._bus = bus
@@ -151,6 +159,8 @@ class Subscription:
         if self.sink.closed:
             self.end(End.LOST)
             return None
+        if self.live:
+            self.last_write = max(self.last_write, self._audience.last_write)
         if now - self.last_write >= self.heartbeat:
             if self.live:
                 self.sink.write(self._encoded(Heartbeat(cursor=str(self.cursor))))
@@ -185,7 +195,7 @@ class Subscription:
 
     def _join(self) -> None:
         self.live = True
-        self._bus.join(self)
+        self._audience = self._bus.join(self)
 
     def _leave(self) -> None:
         if self.live:

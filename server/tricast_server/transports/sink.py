@@ -23,7 +23,7 @@ class StreamSink:
     `ending` tells whether the response has begun to close. `high_mark` in bytes, `timeout` in seconds.
     """
 
-    __slots__ = ("_ending", "_high", "_timeout", "_transport", "_writer", "framing")
+    __slots__ = ("_ending", "_high", "_timeout", "_writer", "framing", "transport")
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class StreamSink:
         ending: Callable[[], bool],
     ) -> None:
         self.framing = framing
-        self._transport: asyncio.Transport | None = request.transport
+        self.transport: asyncio.Transport | None = request.transport
         self._writer = writer
         self._high = high_mark
         self._timeout = timeout
@@ -44,11 +44,11 @@ class StreamSink:
 
     @property
     def closed(self) -> bool:
-        transport = self._transport
+        transport = self.transport
         return transport is None or transport.is_closing() or self._ending()
 
     def write(self, data: bytes) -> bool:
-        transport = self._transport
+        transport = self.transport
         if transport is None or transport.is_closing() or self._ending():
             return False
         if transport.get_write_buffer_size() + len(data) > self._high:
@@ -58,11 +58,11 @@ class StreamSink:
 
     def force(self, data: bytes) -> None:
         if data and not self.closed:
-            assert self._transport is not None
-            self._transport.write(data)
+            assert self.transport is not None
+            self.transport.write(data)
 
     async def drain(self) -> None:
-        transport = self._transport
+        transport = self.transport
         if transport is None or not transport.get_write_buffer_size():
             return
         try:
@@ -74,12 +74,12 @@ class StreamSink:
 
     async def emptied(self, deadline: float) -> None:
         loop = asyncio.get_running_loop()
-        while (transport := self._transport) is not None and transport.get_write_buffer_size():
+        while (transport := self.transport) is not None and transport.get_write_buffer_size():
             if loop.time() >= deadline:
                 transport.abort()
                 return
             await asyncio.sleep(EMPTIED_STEP)  # aiohttp's drain returns at the low-water mark, which is not empty
 
     def abort(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
+        if self.transport is not None:
+            self.transport.abort()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from aiohttp import WSMsgType, web
 
@@ -32,7 +33,7 @@ async def handle(request: web.Request, service: Service) -> web.StreamResponse:
     """One connection, from handshake to close."""
     if service.bus.draining:
         raise Unavailable("this node is going away", retry_after=1.0)
-    response = web.WebSocketResponse(
+    response = _Response(
         protocols=tuple(SUBPROTOCOL + name for name in FORMATS),
         heartbeat=max(PING_INTERVAL_MIN, service.settings.heartbeat),
         timeout=CLOSE_TIMEOUT,
@@ -71,6 +72,7 @@ async def handle(request: web.Request, service: Service) -> web.StreamResponse:
             stream=connection,
         )
         connection.subscription = subscription
+        response.connection = connection
         try:
             service.begin(subscription, service.hello("ws", params.client, params.topics, start.asked))
             await connection.read(text=params.format is TEXT)
@@ -102,6 +104,17 @@ async def _close(request: web.Request, response: web.WebSocketResponse, code: in
     except TimeoutError:
         if request.transport is not None:
             request.transport.close()
+
+
+class _Response(web.WebSocketResponse):
+    """Whoever closes it, it leaves the live set before: nothing may follow a close frame (RFC 6455, 5.5.1)."""
+
+    connection: _Connection | None = None
+
+    async def close(self, **more: Any) -> bool:
+        if self.connection is not None:
+            self.connection.subscription.end(End.LOST)
+        return await super().close(**more)
 
 
 class _Connection:
