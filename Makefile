@@ -27,7 +27,7 @@ UV_LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: $(VENV)/.stamp-run ## start the server on http://127.0.0.1:8080 (HOST=, PORT=)
@@ -52,8 +52,9 @@ format: $(VENV)/.stamp-dev ## fix formatting and what lint can fix
 	@$(BIN)/ruff format .
 
 .PHONY: tools
-tools: $(VENV)/.stamp-dev $(FOREIGN)/node_modules/.stamp ## install what only the tests need: Node packages, Chromium
+tools: $(VENV)/.stamp-dev $(FOREIGN)/node_modules/.stamp ## install what only the tests need: Node packages, Chromium, proxies
 	@sh scripts/get-chromium.sh
+	@sh scripts/get-proxies.sh
 
 .PHONY: test
 test: check tools ## the checks, then all tests (WORKERS=, PYTEST_ARGS=)
@@ -68,6 +69,14 @@ vectors: $(VENV)/.stamp-dev ## record the rules of the fallback anew for the oth
 .PHONY: bench-bus
 bench-bus: $(VENV)/.stamp-dev ## measure the message bus alone
 	@$(BIN)/python -m tricast_bench.bus
+
+.PHONY: bench-fallback
+bench-fallback: $(VENV)/.stamp-dev ## measure the fallback in bad networks (about 10 minutes)
+	@$(BIN)/python -m tricast_bench.fallback
+
+.PHONY: proxies-doc
+proxies-doc: $(VENV)/.stamp-dev ## write docs/proxies.md from a run behind real proxies
+	@$(BIN)/python -m tests.proxies.table docs/proxies.md
 
 .PHONY: build
 build: $(VENV)/.stamp-dev ## sdist and wheel in dist/

@@ -125,7 +125,7 @@ def _for_refusal(found: Finding, authority: str) -> Sequence[str]:
         ),
         "Pass on the upgrade of WebSockets. nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; "
         'proxy_set_header Connection "upgrade";',
-        "The same for Apache: ProxyPass ... upgrade=websocket; Squid (reverse): http_upgrade_request_protocols "
+        "The same for Apache: ProxyPass ... upgrade=websocket; Squid: http_upgrade_request_protocols "
         'websocket allow all; lighttpd: proxy.header = ("upgrade" => "enable"); Envoy: upgrade_configs; '
         "Varnish: return (pipe).",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
@@ -45,6 +46,8 @@ async def _post(http: aiohttp.ClientSession, target: Target, command: Any, timeo
                 body = await body_of(response)
     except UNREACHABLE as error:
         return Uplink(verdict=Verdict.unreachable, detail=f"no connection could be made: {why(error)}.")
+    except aiohttp.ClientResponseError as error:  # a proxy that refused CONNECT
+        return _refused(error.status, error.headers or {})
     except TimeoutError:
         return _blocked(f"POST /send was not answered within {timeout:.1f} s.")
     except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -54,10 +57,14 @@ async def _post(http: aiohttp.ClientSession, target: Target, command: Any, timeo
         detail = f"the server refuses POST /send: {printable(frame.message)} ({printable(frame.code)})."
         return Uplink(verdict=Verdict.refused, detail=detail, status=response.status, own_word=True)
     if response.status != 200 or frame is None:
-        by = answered_by(response.headers)
-        by = f" (the answer says: {by})" if by else ""
-        return _blocked(f"POST /send was refused with HTTP status {response.status}{by}.", response.status)
+        return _refused(response.status, response.headers)
     return None
+
+
+def _refused(status: int, headers: Mapping[str, str]) -> Uplink:
+    by = answered_by(headers)
+    by = f" (the answer says: {by})" if by else ""
+    return _blocked(f"POST /send was refused with HTTP status {status}{by}.", status)
 
 
 def _blocked(detail: str, status: int | None = None) -> Uplink:
