@@ -17,8 +17,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from tricast import Policy
 from tricast_bench.environment import environment
-from tricast_bench.fallback.trials import CONNECTS, First, Row, blackhole, first, flapping, outage, switches
+from tricast_bench.fallback.trials import CONNECTS, EAGER, First, Row, blackhole, first, flapping, outage, switches
 from tricast_bench.servers import Unusable
 
 CLIENTS = 50
@@ -32,7 +33,9 @@ def main(
     seed: Annotated[int, typer.Option(help="Makes the faults in mid-stream repeat.")] = 1,
     down: Annotated[float, typer.Option(min=0, help="Seconds that the server is away; 0: leave it out.")] = 20.0,
     heartbeat: Annotated[float, typer.Option(min=0, help="Seconds, for the black hole; 0: leave it out.")] = 15.0,
-    watch: Annotated[float, typer.Option(min=0, help="Seconds to watch WebSockets being cut; 0: leave it out.")] = 90.0,
+    watch: Annotated[
+        float, typer.Option(min=0, help="Seconds to watch WebSockets being cut; 0: leave it out.")
+    ] = 150.0,
     raw: Annotated[Path | None, typer.Option("--json", help="Write all samples to this file.")] = None,
 ) -> None:
     """Measure the fallback: time to the first message under each fault, faults in mid-stream, outage, silence, cuts."""
@@ -60,7 +63,10 @@ async def _run(
                 status.update(f"connecting: {name}")
                 firsts.append(await first(name, fault))
         if faults:
-            trials["Faults in mid-stream"] = await switches(faults, seed, status.update)
+            trials["Faults in mid-stream"] = await switches(faults, seed, Policy(), status.update)
+            trials["The same, by a client that goes back as soon as it can"] = await switches(
+                faults, seed, EAGER, status.update
+            )
         if down:
             status.update(f"server away for {down:g} s")
             trials["Server away"] = await outage(down, CLIENTS)

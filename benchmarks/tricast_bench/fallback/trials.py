@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 
 import aiohttp
@@ -18,6 +19,8 @@ from tricast_bench.middlebox import PRESETS, Faults
 Row = dict[str, object]
 Progress = Callable[[str], None]
 
+EAGER = tricast.Policy(early=0.5, regular=0.0, quarantine_min=1.0, quarantine_max=1.0, probe_min=0.3, probe_max=0.6)
+"""Blames little and forgets soon, so that it switches as often as it can."""
 SETTLED = 12.0
 """Seconds after which a link is not young any more."""
 
@@ -65,11 +68,11 @@ async def first(name: str, faults: Faults) -> First:
             return First(name, took, bus.transport or "", bus.uplink)
 
 
-async def switches(count: int, seed: int, progress: Progress) -> Row:
+async def switches(count: int, seed: int, policy: tricast.Policy, progress: Progress) -> Row:
     """So many faults in turn, each as it comes upon a stream of numbers, then none; and the way back."""
     chance = random.Random(seed)
     async with network(None, "--heartbeat", "1", "--retention-count", "1000000") as (server, box):
-        async with tricast.connect(box.url, [TOPIC], cursor="earliest") as bus:
+        async with tricast.connect(box.url, [TOPIC], cursor="earliest", policy=policy) as bus:
             async with Numbers(server, bus) as numbers:
                 for done in range(count):
                     progress(f"fault {done + 1} of {count}, on {bus.transport}")
@@ -157,12 +160,13 @@ async def flapping(cut: float, seconds: float, progress: Progress) -> Row:
                 progress(f"{second} of {seconds:g} s, on {bus.transport}")
                 await asyncio.sleep(1)
             ups = [(record.t, record.transport) for record in bus.timeline if record.what == "up"]
-        lost = [record.t for record in bus.timeline if record.what == "lost"]
-        return {
-            "ws cut each, s": cut,
-            "watched, s": seconds,
-            "settled on": ups[-1][1],
-            "after, s": round(ups[-1][0], 1) if lost and ups[-1][0] > lost[0] else 0.0,
-            "ends suffered": len(lost),
-            "lost or doubled": bus.stats.lost + bus.stats.duplicated + numbers.wrong,
-        }
+            lost = [record.t for record in bus.timeline if record.what == "lost"]
+    steady = [(start, end) for (start, on), (end, _) in pairwise([*ups, (seconds, None)]) if on != "ws"]
+    return {
+        "ws cut each, s": cut,
+        "watched, s": seconds,
+        "left ws after, s": round(steady[0][0], 1) if steady else "never",
+        "on sse, s": round(sum(end - start for start, end in steady), 1),
+        "cuts suffered": len(lost),
+        "lost or doubled": bus.stats.lost + bus.stats.duplicated + numbers.wrong,
+    }
