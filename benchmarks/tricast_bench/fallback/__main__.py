@@ -17,9 +17,18 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from tricast import Policy
 from tricast_bench.environment import environment
-from tricast_bench.fallback.trials import CONNECTS, EAGER, First, Row, blackhole, first, flapping, outage, switches
+from tricast_bench.fallback.trials import (
+    CONNECTS,
+    First,
+    Row,
+    blackhole,
+    faults_in_turn,
+    first,
+    flapping,
+    outage,
+    to_and_fro,
+)
 from tricast_bench.servers import Unusable
 
 CLIENTS = 50
@@ -63,10 +72,8 @@ async def _run(
                 status.update(f"connecting: {name}")
                 firsts.append(await first(name, fault))
         if faults:
-            trials["Faults in mid-stream"] = await switches(faults, seed, Policy(), status.update)
-            trials["The same, by a client that goes back as soon as it can"] = await switches(
-                faults, seed, EAGER, status.update
-            )
+            trials["Faults in mid-stream"] = await faults_in_turn(faults, seed, status.update)
+            trials["To and fro"] = await to_and_fro(faults, seed, status.update)
         if down:
             status.update(f"server away for {down:g} s")
             trials["Server away"] = await outage(down, CLIENTS)

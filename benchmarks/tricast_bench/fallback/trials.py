@@ -19,6 +19,14 @@ from tricast_bench.middlebox import PRESETS, Faults
 Row = dict[str, object]
 Progress = Callable[[str], None]
 
+ON_WEBSOCKET = [
+    Faults(refuse_upgrade=502),
+    Faults(ws_silence="both"),
+    Faults(ws_silence="down", sse_hold_body=True),
+    Faults(refuse_upgrade=403, sse_hold_headers=True),
+    Faults(blackhole={"ws": True}),
+    Faults(delay_ms=20.0, jitter_ms=20.0, refuse_upgrade=407),
+]
 EAGER = tricast.Policy(early=0.5, regular=0.0, quarantine_min=1.0, quarantine_max=1.0, probe_min=0.3, probe_max=0.6)
 """Blames little and forgets soon, so that it switches as often as it can."""
 SETTLED = 12.0
@@ -68,11 +76,11 @@ async def first(name: str, faults: Faults) -> First:
             return First(name, took, bus.transport or "", bus.uplink)
 
 
-async def switches(count: int, seed: int, policy: tricast.Policy, progress: Progress) -> Row:
+async def faults_in_turn(count: int, seed: int, progress: Progress) -> Row:
     """So many faults in turn, each as it comes upon a stream of numbers, then none; and the way back."""
     chance = random.Random(seed)
     async with network(None, "--heartbeat", "1", "--retention-count", "1000000") as (server, box):
-        async with tricast.connect(box.url, [TOPIC], cursor="earliest", policy=policy) as bus:
+        async with tricast.connect(box.url, [TOPIC], cursor="earliest") as bus:
             async with Numbers(server, bus) as numbers:
                 for done in range(count):
                     progress(f"fault {done + 1} of {count}, on {bus.transport}")
@@ -97,6 +105,38 @@ async def switches(count: int, seed: int, policy: tricast.Policy, progress: Prog
         "reconnects": stats.reconnects,
         "back on ws after, s": round(back, 1),
     }
+
+
+async def to_and_fro(count: int, seed: int, progress: Progress) -> Row:
+    """So many switches: a random fault that ends the WebSocket, and back when it is gone, again and again."""
+    chance = random.Random(seed)
+    async with network(None, "--heartbeat", "1", "--retention-count", "1000000") as (server, box):
+        async with tricast.connect(box.url, [TOPIC], cursor="earliest", policy=EAGER) as bus:
+            async with Numbers(server, bus) as numbers:
+                while bus.stats.switches < count:
+                    progress(f"switch {bus.stats.switches + 1} of {count}, from {bus.transport}")
+                    await asyncio.sleep(chance.uniform(0.0, 0.2))
+                    box.set(chance.choice(ON_WEBSOCKET))
+                    box.cut("ws")
+                    await _until(lambda: bus.transport in ("sse", "poll"))
+                    await asyncio.sleep(chance.uniform(0.0, 0.2))
+                    box.set(Faults())
+                    await _until(lambda: bus.transport == "ws")
+            stats = bus.stats
+    return {
+        "switches": stats.switches,
+        "read": numbers.read,
+        "of": numbers.published,
+        "lost": stats.lost,
+        "duplicated": stats.duplicated,
+        "out of order": numbers.wrong,
+    }
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not condition():
+            await asyncio.sleep(0.01)
 
 
 async def outage(seconds: float, clients: int) -> Row:
