@@ -1,0 +1,421 @@
+/**
+ * Which transport to open, prove, carry with and close, and when. No I/O: told what happened and the time.
+ *
+ * The transports race with a head start for the better ones. One *works* when its hello has come and an echo too
+ * (where the last echo is recent, hello is enough to begin with). The first that works carries; a better one that works
+ * later takes over, and only then is the old one closed. Where nothing can be sent, the best that brings a hello
+ * carries.
+ *
+ * A loss is first only a suspicion: see `lanes`. When everything fails, "check" tells whether the server can be reached
+ * at all; where it cannot, nothing is held against any transport.
+ */
+
+import type { Action, Note } from "./actions.js";
+import { Lane, Pauses } from "./lanes.js";
+import { POLICY, type Policy } from "./policy.js";
+import { Round } from "./rounds.js";
+import { type Uplink, UplinkSearch } from "./uplink.js";
+import type { TransportName } from "./wire/messages.js";
+
+/**
+ * Times are in seconds of any clock that does not go back; `jitter` gives numbers from 0 to 1.
+ *
+ * Every event returns what to do, in order; the actions have no outcome other than the events they lead to. Events of
+ * a transport that is not open are ignored. `nextTime` says when to call `onTime` if nothing happens.
+ */
+export class Race {
+  readonly policy: Policy;
+  readonly #lanes: Lane[];
+  readonly #jitter: () => number;
+  readonly #round: Round;
+  readonly #search: UplinkSearch;
+  readonly #pauses: Pauses;
+  #actions: Action[] = [];
+  #carrier: Lane | null = null;
+  #carriedAt = 0;
+  // Of this round: who has failed, whether the server itself has said no, whether it is being asked.
+  #failed: Lane[] = [];
+  #answered = false;
+  #checking = false;
+
+  /** `transports`: the best first. */
+  constructor(transports: readonly TransportName[], policy: Partial<Policy> = {}, jitter: () => number = Math.random) {
+    this.policy = { ...POLICY, ...policy };
+    this.#lanes = transports.map((name, rank) => new Lane(name, rank, this.policy));
+    this.#jitter = jitter;
+    this.#round = new Round(this.#lanes, this.policy);
+    this.#search = new UplinkSearch(this.policy, jitter);
+    this.#pauses = new Pauses(this.policy, jitter);
+  }
+
+  get carrier(): TransportName | null {
+    return this.#carrier?.name ?? null;
+  }
+
+  /** Whether what is sent arrives, as far as is known. */
+  get uplink(): Uplink {
+    if (this.#carrier?.proven) return "ok";
+    return this.#search.blocked && this.#carrier ? "blocked" : "unknown";
+  }
+
+  // What happens
+
+  /** `remembered`: what worked `age` seconds ago starts first. */
+  begin(now: number, remembered: TransportName | null = null, age = 0): Action[] {
+    const first = this.#lanes.find((lane) => lane.name === remembered);
+    if (first) first.provenAt = now - age;
+    this.#startRound(now, first);
+    return this.#act(now);
+  }
+
+  onHello(transport: TransportName, now: number): Action[] {
+    const lane = this.#lane(transport);
+    if (lane.state !== "opening") return [];
+    lane.state = "greeted";
+    this.#actions.push({ do: "prove", transport });
+    if (!this.#carrier && lane.isTrusted(now)) {
+      lane.proven = true;
+      this.#works(lane, now, "its hello came, and it worked a while ago");
+    } else if (this.#search.since === null && !this.#isSettled) {
+      this.#search.begin(now);
+    }
+    return this.#act(now);
+  }
+
+  /** An echo came back after `rtt` seconds (null: the server has answered, which is as good). */
+  onProven(transport: TransportName, now: number, rtt: number | null = null): Action[] {
+    const lane = this.#lane(transport);
+    if (!isGreeted(lane)) return [];
+    if (rtt !== null) this.#round.adapt(rtt);
+    if (!lane.proven && lane === this.#carrier) this.#note(transport, "uplink", "ok");
+    lane.isProvenByEcho(now);
+    this.#works(lane, now, "hello and echo came");
+    return this.#act(now);
+  }
+
+  /** No echo came in time, or what was sent was refused on its way. */
+  onUnproven(transport: TransportName, now: number, why = ""): Action[] {
+    const lane = this.#lane(transport);
+    if (!isGreeted(lane)) return [];
+    lane.muted = true;
+    if (lane === this.#carrier) {
+      if (lane.proven) this.#seekUplink(lane, now);
+    } else if (this.#isSettled) {
+      this.#fails(lane, now);
+      this.#close(lane, why || "no echo came back");
+    }
+    return this.#act(now);
+  }
+
+  /** A command got no answer on the link that carries. */
+  onDoubt(transport: TransportName, now: number): Action[] {
+    const lane = this.#lane(transport);
+    if (lane !== this.#carrier || !lane.proven) return [];
+    this.#seekUplink(lane, now);
+    this.#actions.push({ do: "prove", transport });
+    return this.#act(now);
+  }
+
+  /** A link that did not carry has ended. `answered`: by the server's own word, so the network is all right. */
+  onFailed(transport: TransportName, now: number, retryAfter: number | null = null, answered = false): Action[] {
+    const lane = this.#lane(transport);
+    if (!lane.isOpen) return [];
+    if (lane === this.#carrier) return this.onLost(transport, now, 0, { retryAfter });
+    this.#answered ||= answered;
+    this.#defer([lane], now, retryAfter);
+    this.#fails(lane, now);
+    this.#round.hurry(now);
+    return this.#act(now);
+  }
+
+  /**
+   * The link that carried has ended after `lived` seconds. `bye`: as the server had announced; `stalled`: it was
+   * silent for too long.
+   */
+  onLost(
+    transport: TransportName,
+    now: number,
+    lived: number,
+    {
+      retryAfter = null,
+      bye = false,
+      stalled = false,
+    }: { retryAfter?: number | null; bye?: boolean; stalled?: boolean },
+  ): Action[] {
+    const lane = this.#lane(transport);
+    if (lane !== this.#carrier) return this.onFailed(transport, now, retryAfter);
+    lane.isLost(now, lived, bye, stalled);
+    this.#carrier = null;
+    this.#search.end();
+    const others = this.#lanes.filter((other) => !other.isDoubtful(now)).map((other) => other.name);
+    const wait = this.#pauses.afterLoss(transport, lived, others);
+    this.#defer(bye ? this.#lanes : [lane], now, retryAfter);
+    // What was good until now is first tried again, unless it has been cut twice.
+    if (wait || this.#lanes.every((other) => other.notBefore > now)) this.#wait(now, wait);
+    else this.#startRound(now, lane);
+    return this.#act(now);
+  }
+
+  /**
+   * The link cannot go on as it is, by no fault of its own: it has other topics than are asked for, or begins past the
+   * cursor. It is opened anew.
+   */
+  onStale(transport: TransportName, now: number, why = ""): Action[] {
+    const lane = this.#lane(transport);
+    if (!lane.isOpen) return [];
+    if (lane === this.#carrier) {
+      this.#carrier = null;
+      this.#search.end();
+      this.#round.standBy(
+        now,
+        this.#lanes.filter((other) => other !== lane),
+      );
+    }
+    this.#open(lane, now, why);
+    return this.#act(now);
+  }
+
+  /** Other topics are asked for: what is open beside the carrier is opened anew. */
+  onTopics(now: number): Action[] {
+    for (const lane of this.#candidates()) this.#open(lane, now, "with other topics");
+    return this.#act(now);
+  }
+
+  /** A candidate was given up by no fault of its own; it is tried again later. */
+  onWithdrawn(transport: TransportName, now: number): Action[] {
+    const lane = this.#lane(transport);
+    if (lane.isOpen && lane !== this.#carrier) this.#fails(lane, now);
+    return this.#act(now);
+  }
+
+  /** The answer to "check". */
+  onOnline(now: number, online: boolean): Action[] {
+    this.#checking = false;
+    if (online) {
+      this.#note(null, "online", "the server can be reached, but no transport gets through");
+      this.#confirm(now);
+    } else {
+      this.#note(null, "offline", "nothing answers, not even /healthz");
+      for (const lane of this.#lanes) lane.acquit();
+      for (const lane of this.#failed) lane.fails = Math.max(0, lane.fails - 1);
+    }
+    this.#rest(now);
+    return this.#act(now);
+  }
+
+  onTime(now: number): Action[] {
+    if (this.#round.beginsAt !== null && now >= this.#round.beginsAt) this.#startRound(now);
+    const due = this.#probes().filter(([, when]) => now >= when);
+    if (this.#carrier && this.#search.isDue(now)) {
+      this.#search.plan(now);
+      this.#actions.push({ do: "prove", transport: this.#carrier.name });
+    }
+    for (const [lane] of due) this.#open(lane, now, "to see whether it works by now");
+    return this.#act(now);
+  }
+
+  /** When to call `onTime`; null while only an event can change anything. */
+  nextTime(): number | null {
+    const probes = this.#probes().map(([, when]) => when);
+    const times = [...probes, ...this.#search.times(this.#carrier !== null), ...this.#round.times()];
+    return times.length ? Math.min(...times) : null;
+  }
+
+  // The round
+
+  /** What is due by now, and all that came of the event. */
+  #act(now: number): Action[] {
+    for (let lane = this.#take(now); lane; lane = this.#take(now)) this.#open(lane, now);
+    this.#settle(now);
+    const pending = this.#checking || this.#round.times().length || this.#lanes.some((lane) => lane.isOpen);
+    if (!pending) this.#roundOver(now);
+    const actions = this.#actions;
+    this.#actions = [];
+    return actions;
+  }
+
+  #take(now: number): Lane | undefined {
+    return this.#round.take(now, this.#search.since);
+  }
+
+  #startRound(now: number, first?: Lane): void {
+    this.#answered = false;
+    this.#failed = [];
+    this.#round.start(now, first);
+  }
+
+  #roundOver(now: number): void {
+    if (this.#answered) {
+      this.#rest(now);
+    } else {
+      this.#checking = true;
+      this.#actions.push({ do: "check" });
+    }
+  }
+
+  #rest(now: number): void {
+    this.#wait(now, this.#pauses.next());
+  }
+
+  /** Until some transport may be tried again, and `wait` at least. */
+  #wait(now: number, wait: number): void {
+    const allowed = Math.min(...this.#lanes.map((lane) => lane.notBefore));
+    const until = Math.max(now + wait, allowed);
+    this.#round.waitUntil(until);
+    this.#note(null, "wait", `${(until - now).toFixed(2)} s`);
+  }
+
+  #defer(lanes: Lane[], now: number, retryAfter: number | null): void {
+    if (!retryAfter) return;
+    const until = now + Math.min(retryAfter, this.policy.retryAfterMax);
+    for (const lane of lanes) lane.notBefore = Math.max(lane.notBefore, until);
+  }
+
+  // Links
+
+  #lane(transport: TransportName): Lane {
+    return this.#lanes.find((lane) => lane.name === transport) as Lane;
+  }
+
+  #candidates(): Lane[] {
+    return this.#lanes.filter((lane) => lane.isOpen && lane !== this.#carrier);
+  }
+
+  #open(lane: Lane, now: number, why = ""): void {
+    lane.opens(now);
+    this.#actions.push({ do: "open", transport: lane.name, why });
+    this.#forgetUnlessGreeted();
+  }
+
+  #close(lane: Lane, why: string): void {
+    lane.state = "idle";
+    lane.proven = false;
+    this.#actions.push({ do: "close", transport: lane.name, why });
+  }
+
+  #fails(lane: Lane, now: number): void {
+    lane.failsToWork();
+    lane.planProbe(now, this.#jitter());
+    this.#failed.push(lane);
+    this.#forgetUnlessGreeted();
+  }
+
+  #works(lane: Lane, now: number, why: string): void {
+    this.#confirm(now);
+    const carrier = this.#carrier;
+    if (!carrier?.proven || lane.rank < carrier.rank) this.#carry(lane, now, why);
+    if (lane !== this.#carrier) this.#close(lane, "another one works");
+    this.#calm(now);
+  }
+
+  #carry(lane: Lane, now: number, why: string): void {
+    const old = this.#carrier;
+    if (old === lane) return;
+    if (old) this.#pauses.afterLife(now - this.#carriedAt);
+    lane.state = "carrying";
+    this.#carrier = lane;
+    this.#carriedAt = now;
+    this.#actions.push({ do: "carry", transport: lane.name, why });
+    if (old) this.#close(old, `${lane.name} has taken over`);
+    for (const other of this.#lanes) if (!other.isOpen) other.planProbe(now, this.#jitter());
+  }
+
+  /** The carrier works in both directions: what is worse is not needed. */
+  #calm(now: number): void {
+    this.#round.stop();
+    this.#search.end();
+    const carrier = this.#carrier as Lane;
+    for (const lane of this.#candidates()) {
+      if (lane.rank < carrier.rank) continue;
+      this.#close(lane, `${carrier.name} works`);
+      lane.planProbe(now, this.#jitter());
+    }
+  }
+
+  /** What is worth a try beside the carrier, and when. Where nothing can be sent, also what is in quarantine. */
+  #probes(): [Lane, number][] {
+    const carrier = this.#carrier;
+    if (!carrier) return [];
+    const idle = this.#lanes.filter((lane) => !lane.isOpen && !this.#round.waiting.includes(lane));
+    if (!carrier.proven) {
+      // Whenever the carrier's own uplink is asked again, so are the others'.
+      const asked = this.#search.blocked ? this.#search.againAt : Number.POSITIVE_INFINITY;
+      return idle.map((lane) => [lane, Math.min(lane.probeAt, asked)]);
+    }
+    const better = idle.filter((lane) => lane.rank < carrier.rank);
+    return better.map((lane) => [lane, Math.max(lane.probeAt, lane.quarantinedUntil)]);
+  }
+
+  #confirm(now: number): void {
+    for (const lane of this.#lanes) {
+      if (!lane.confirm(now)) continue;
+      this.#note(lane.name, "quarantine", `for ${(lane.quarantinedUntil - now).toFixed()} s: it keeps being cut`);
+      lane.planProbe(now, this.#jitter());
+    }
+  }
+
+  #note(transport: TransportName | null, what: Note["what"], detail: string): void {
+    this.#actions.push({ do: "note", transport, what, detail });
+  }
+
+  // The uplink
+
+  /** Who carries is decided, for better or worse. */
+  get #isSettled(): boolean {
+    return this.#carrier !== null && (this.#carrier.proven || this.#search.blocked);
+  }
+
+  /** The carrier goes on bringing messages, while the others are asked whether they can send. */
+  #seekUplink(lane: Lane, now: number): void {
+    lane.proven = false;
+    lane.provenAt = null;
+    this.#search.begin(now);
+    this.#round.standBy(now, this.#lanes, lane.muted);
+  }
+
+  #forgetUnlessGreeted(): void {
+    if (!this.#carrier && !this.#greeted().length) this.#search.end();
+  }
+
+  #greeted(): Lane[] {
+    return this.#lanes.filter((lane) => lane.state === "greeted");
+  }
+
+  /** Without an uplink: first messages come, soon afterwards it is said that nothing can be sent. */
+  #settle(now: number): void {
+    this.#turnToGreeted(now);
+    const search = this.#search;
+    if (search.since === null || this.#isSettled) return;
+    const pending = this.#round.waiting.length || this.#lanes.some((lane) => lane.isOpen && !lane.muted);
+    const blocked = !pending || search.isOver(now);
+    const [first] = this.#greeted();
+    if (!this.#carrier && first && (blocked || search.isLate(now))) {
+      this.#carry(first, now, blocked ? "no transport can send" : "no echo came yet");
+    }
+    if (blocked && this.#carrier) this.#isBlocked(this.#carrier, now);
+  }
+
+  #isBlocked(carrier: Lane, now: number): void {
+    this.#search.block(now);
+    this.#note(carrier.name, "uplink", "blocked: messages come, but none can be sent");
+    for (const lane of this.#candidates()) {
+      if (!lane.muted) continue;
+      this.#fails(lane, now);
+      this.#close(lane, "no echo came back");
+    }
+  }
+
+  /** The carrier is gone: a link beside it that was greeted, but not proven yet, may have to carry now. */
+  #turnToGreeted(now: number): void {
+    if (this.#carrier || this.#search.since !== null) return;
+    for (const lane of this.#greeted()) {
+      lane.muted = false;
+      this.#search.begin(now);
+      this.#actions.push({ do: "prove", transport: lane.name });
+    }
+  }
+}
+
+function isGreeted(lane: Lane): boolean {
+  return lane.state === "greeted" || lane.state === "carrying";
+}

@@ -1,0 +1,440 @@
+/** Keeps a subscription carried: does what the race decides, and tells it what happened. */
+
+import type { Action, Open } from "./actions.js";
+import type { Delivery } from "./delivery.js";
+import { CommandError, ConnectFailed, ConnectionLost, TransportError, TricastError, UplinkBlocked } from "./errors.js";
+import type { Race } from "./fallback.js";
+import type { Mailbox } from "./mailbox.js";
+import type { Recall } from "./memory.js";
+import { type Owner, Runner } from "./runner.js";
+import type { Session } from "./session.js";
+import { later, now, Pulse } from "./time.js";
+import type { Timeline } from "./timeline.js";
+import { Topics } from "./topics.js";
+import { type Answer, type Link, Overflow } from "./transports/base.js";
+import type { Uplink } from "./uplink.js";
+import type { Command, Frame, Subscribe, TransportName } from "./wire/messages.js";
+
+/** Seconds, until a hello says otherwise. */
+const DEDUPE_WINDOW = 120;
+
+/** What a keeper works with, and whom it tells. */
+export interface Surroundings {
+  session: Session;
+  mailbox: Mailbox;
+  delivery: Delivery;
+  timeline: Timeline;
+  recall: Recall;
+  inbox: string;
+  race: () => Race;
+  link: (name: TransportName) => Link;
+  /** Whether the server can be reached at all, within so many seconds. Never rejects. */
+  isOnline: (timeout: number) => Promise<boolean>;
+  onTransport: (transport: TransportName | null, previous: TransportName | null) => void;
+  onUplink: (uplink: Uplink) => void;
+  /** It is over: the server has refused for good, or there is a defect. */
+  onEnd: (error: Error) => void;
+}
+
+export class Keeper implements Owner {
+  /** Of the link that carries; null while none does. */
+  transport: TransportName | null = null;
+  /** Seconds. */
+  dedupeWindow = DEDUPE_WINDOW;
+  reconnects = 0;
+  switches = 0;
+  /** Seconds, null before the first transport worked. */
+  timeToFirst: number | null = null;
+  readonly #with: Surroundings;
+  readonly #topics: Topics;
+  readonly #pulse = new Pulse();
+  readonly #runners = new Map<TransportName, Runner>();
+  #race: Race;
+  #carrier: Runner | null = null;
+  #last: TransportName | null = null;
+  #wasLost = false;
+  #actions: Action[] = [];
+  #acting = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #uplink: Uplink = "unknown";
+  #paused = true;
+  #ended: Error | null = null;
+
+  constructor(surroundings: Surroundings) {
+    this.#with = surroundings;
+    this.#race = surroundings.race();
+    this.#topics = new Topics(surroundings.session);
+  }
+
+  get epoch(): string | null {
+    return this.#with.session.cursor?.epoch ?? null;
+  }
+
+  get uplink(): Uplink {
+    return this.#race.uplink;
+  }
+
+  // What the bus wants
+
+  async begin(): Promise<void> {
+    const [transport, age] = await this.#with.recall.load();
+    if (!this.#ended) this.#start(transport ?? null, age);
+  }
+
+  /** Resolves as soon as a link carries. Rejects with what ended the client, and with the signal's reason. */
+  async up(signal?: AbortSignal): Promise<Link> {
+    await this.#until(() => this.#carrier !== null, signal);
+    return (this.#carrier as Runner).link;
+  }
+
+  /** The link that carries, once it is known to bring commands up. Rejects with UplinkBlocked where none does. */
+  async sending(signal?: AbortSignal): Promise<Link> {
+    await this.#until(() => this.#carrier !== null && this.uplink !== "unknown", signal);
+    if (this.uplink === "blocked") {
+      throw new UplinkBlocked("messages arrive, but something on the way lets none out");
+    }
+    return (this.#carrier as Runner).link;
+  }
+
+  /** As `Link.send`; `apart` from the stream as `Link.post`. */
+  async send(link: Link, command: Command, apart = false): Promise<Answer> {
+    const runner = this.#runners.get(link.name);
+    if (runner?.link !== link) throw new ConnectFailed("the link was replaced");
+    const { held } = this.#with.mailbox;
+    try {
+      return await runner.send(command, apart);
+    } catch (error) {
+      const doubtful = error instanceof TransportError && runner === this.#carrier && !held;
+      if (doubtful) this.#do(this.#race.onDoubt(link.name, now()));
+      throw error;
+    }
+  }
+
+  /**
+   * Resolves once a link carries the change. Rejects with the CommandError that refused it, and then takes it back.
+   * One call at a time.
+   */
+  async changeTopics(command: Subscribe, signal: AbortSignal): Promise<void> {
+    const { session } = this.#with;
+    const topics = this.#topics;
+    const before = session.version;
+    topics.rejection = null;
+    session[command.action](command.topics);
+    const { version } = session;
+    if (version !== before) {
+      // A race that has not begun opens its links with the topics of then.
+      if (!this.#paused) this.#do(this.#race.onTopics(now()));
+      if (!(await this.#changedInStream(command, before))) this.#reopen();
+    }
+    await this.#until(() => topics.carried >= version || topics.rejection !== null, signal);
+    if (topics.rejection) throw topics.rejection;
+  }
+
+  async #changedInStream(command: Subscribe, before: number): Promise<boolean> {
+    const runner = this.#carrier;
+    const { mailbox, session } = this.#with;
+    if (runner?.link.uplink !== "stream" || runner.stream.version !== before) return false;
+    if (mailbox.held || this.uplink !== "ok") return false;
+    let answer: Answer;
+    try {
+      answer = await this.send(runner.link, command);
+    } catch (error) {
+      if (error instanceof TransportError) return false;
+      throw error;
+    }
+    if (answer instanceof CommandError) {
+      if (command.action === "unsubscribe") return false;
+      this.#topics.takeBack(answer);
+    }
+    if (runner === this.#carrier) {
+      runner.stream.version = session.version;
+      this.#topics.carries(session.version, session.topics);
+    }
+    this.#pulse.notify();
+    return true;
+  }
+
+  /** Let the next link go on at the cursor with the topics of now. */
+  #reopen(): void {
+    const runner = this.#carrier;
+    if (runner && runner.stream.version < this.#with.session.version) this.#stale(runner, "with other topics");
+  }
+
+  /** Ends all links and what waits here, with this error. Idempotent. */
+  end(error: Error): void {
+    if (this.#ended) return;
+    this.#ended = error;
+    this.#dropAll();
+    this.#with.mailbox.close(error);
+    this.#pulse.notify();
+  }
+
+  // The page and the network
+
+  /** Closes all links until `resume`. */
+  pause(why: string): void {
+    if (this.#paused || this.#ended) return;
+    this.#with.timeline.note(null, "pause", why);
+    this.#dropAll();
+    this.#wasLost = this.#last !== null;
+    // The next network may be another one, so nothing is held against any transport then.
+    this.#race = this.#with.race();
+    this.#setTransport(null);
+    this.#pulse.notify();
+  }
+
+  resume(why: string): void {
+    if (!this.#paused || this.#ended) return;
+    this.#with.timeline.note(null, "resume", why);
+    this.#start(this.#last, 0);
+  }
+
+  /** Something may be possible that was not before: nothing waits for its time. */
+  hurry(why: string): void {
+    if (this.#carrier) {
+      this.check(why);
+    } else {
+      this.pause(why);
+      this.resume(why);
+    }
+  }
+
+  /** There was a sleep: see whether the links are still alive. */
+  check(why: string): void {
+    if (this.#paused || this.#ended) return;
+    this.#with.timeline.note(null, "wake", why);
+    for (const runner of this.#runners.values()) runner.link.check();
+  }
+
+  #start(transport: TransportName | null, age = 0): void {
+    this.#paused = false;
+    this.#do(this.#race.begin(now(), transport, age));
+  }
+
+  #dropAll(): void {
+    this.#paused = true;
+    clearTimeout(this.#timer);
+    this.#actions = [];
+    this.#carrier = null;
+    for (const runner of this.#runners.values()) runner.cancel();
+    this.#runners.clear();
+  }
+
+  // What the race decides
+
+  #until(test: () => boolean, signal?: AbortSignal): Promise<void> {
+    return this.#pulse.until(() => {
+      if (this.#ended) throw this.#ended;
+      return test();
+    }, signal);
+  }
+
+  /** Actions may lead to events, and these to actions: they are done in order, each event's as a whole. */
+  #do(actions: Action[]): void {
+    this.#actions.push(...actions);
+    if (this.#acting) return;
+    this.#acting = true;
+    try {
+      for (let next = this.#actions.shift(); next && !this.#paused; next = this.#actions.shift()) this.#act(next);
+    } catch (error) {
+      this.#with.onEnd(error as Error);
+    } finally {
+      this.#acting = false;
+    }
+    this.#plan();
+    this.#pulse.notify();
+    if (this.#uplink !== this.uplink) {
+      this.#uplink = this.uplink;
+      this.#with.onUplink(this.uplink);
+    }
+  }
+
+  #plan(): void {
+    clearTimeout(this.#timer);
+    const next = this.#race.nextTime();
+    if (this.#paused || next === null) return;
+    this.#timer = later(next - now(), () => this.#do(this.#race.onTime(now())));
+  }
+
+  #act(action: Action): void {
+    const { timeline, isOnline } = this.#with;
+    if (action.do === "open") {
+      this.#open(action);
+    } else if (action.do === "prove") {
+      this.#prove(this.#runners.get(action.transport));
+    } else if (action.do === "carry") {
+      this.#carry(this.#runners.get(action.transport), action.why);
+    } else if (action.do === "close") {
+      this.#drop(action.transport);
+      timeline.note(action.transport, "close", action.why);
+    } else if (action.do === "note") {
+      timeline.note(action.transport, action.what, action.detail);
+    } else {
+      const race = this.#race;
+      isOnline(race.policy.onlineTimeout).then((online) => {
+        if (race === this.#race && !this.#paused) this.#do(race.onOnline(now(), online));
+      });
+    }
+  }
+
+  #open({ transport, why }: Open): void {
+    const { link, session, mailbox, inbox, timeline } = this.#with;
+    const old = this.#drop(transport);
+    const runner = new Runner(link(transport), session, mailbox, inbox, this);
+    this.#runners.set(transport, runner);
+    const begin = `from ${runner.stream.request.cursor ?? "now"}`;
+    timeline.note(transport, old ? "reopen" : "try", why ? `${begin}, ${why}` : begin);
+    runner.run().catch((error) => this.#with.onEnd(error));
+  }
+
+  #prove(runner: Runner | undefined): void {
+    // Beside a link that carries it must have caught up, so that nothing waits for it at the switch.
+    const throughBus = this.#carrier !== null && this.#carrier !== runner;
+    runner?.prove(throughBus, this.#race.policy.proofTimeout).catch((error) => this.#with.onEnd(error));
+  }
+
+  #drop(name: TransportName): boolean {
+    const runner = this.#runners.get(name);
+    if (!runner) return false;
+    this.#runners.delete(name);
+    if (runner === this.#carrier) this.#carrier = null;
+    runner.retire();
+    return true;
+  }
+
+  #carry(runner: Runner | undefined, why: string): void {
+    if (!runner) return;
+    const { session, timeline } = this.#with;
+    if (this.#carrier) this.#carrier.carrying = false;
+    this.#carrier = runner;
+    this.timeToFirst ??= timeline.elapsed;
+    this.reconnects += Number(this.#wasLost);
+    this.#wasLost = false;
+    this.switches += Number(this.#last !== null && this.#last !== runner.name);
+    this.#last = runner.name;
+    timeline.note(runner.name, "up", `at ${session.cursor}: ${why}`);
+    this.#setTransport(runner.name);
+    try {
+      for (const part of runner.carry()) this.take(runner, part);
+    } catch (error) {
+      this.ended(runner, error);
+      return;
+    }
+    this.#topics.carries(runner.stream.version, runner.stream.request.topics);
+  }
+
+  #setTransport(transport: TransportName | null): void {
+    const previous = this.transport;
+    this.transport = transport;
+    if (transport !== previous) this.#with.onTransport(transport, previous);
+  }
+
+  // What links tell
+
+  greeted(runner: Runner): void {
+    if (!this.#isCurrent(runner)) return;
+    this.#with.timeline.note(runner.name, "hello", `cursor ${this.#with.session.cursor}`);
+    if (!this.#carrier && !runner.stream.joined) this.#stale(runner, "it began past what others bring");
+    else this.#do(this.#race.onHello(runner.name, now()));
+  }
+
+  proven(runner: Runner, rtt: number | null): void {
+    if (!this.#isCurrent(runner)) return;
+    const { timeline, session, recall } = this.#with;
+    const seen = rtt === null ? "the server has answered" : `came back after ${(rtt * 1000).toFixed(1)} ms`;
+    timeline.note(runner.name, "echo", seen);
+    if (runner !== this.#carrier) {
+      if (runner.stream.version !== session.version) {
+        this.#stale(runner, "with other topics");
+        return;
+      }
+      if (!runner.stream.joined) {
+        this.#stale(runner, "it began past what the other one has brought");
+        return;
+      }
+      if (runner.gapped && this.#carrier) {
+        this.#withdraw(runner, `it lacks messages which ${this.#carrier.name} may still bring`);
+        return;
+      }
+    }
+    this.#do(this.#race.onProven(runner.name, now(), rtt));
+    if (runner === this.#carrier) recall.save(runner.name);
+  }
+
+  unproven(runner: Runner, why: string): void {
+    if (!this.#isCurrent(runner)) return;
+    this.#with.timeline.note(runner.name, "no echo", why);
+    this.#do(this.#race.onUnproven(runner.name, now(), why));
+  }
+
+  overtaken(runner: Runner): boolean {
+    if (this.#carrier) {
+      this.#withdraw(runner, "too much has happened since its cursor");
+      return false;
+    }
+    this.#prove(runner);
+    return true;
+  }
+
+  take(runner: Runner, part: Frame): void {
+    if (runner !== this.#carrier) return;
+    const { session, delivery, timeline } = this.#with;
+    const before = session.cursor;
+    for (const item of runner.stream.receive(part)) delivery.deliver(item, before);
+    if (part.type === "hello") this.dedupeWindow = part.dedupe_window;
+    if (part.type === "bye") timeline.note(runner.name, "bye", `${part.reason}, ${part.reconnect_after} s`);
+    if (!runner.stream.joined) throw new ConnectionLost("the server is not where this client is");
+  }
+
+  ended(runner: Runner, error: unknown): void {
+    if (!this.#isCurrent(runner)) return;
+    const isCommandError = error instanceof CommandError;
+    if (!(error instanceof TricastError)) this.#with.onEnd(error as Error);
+    else if (isCommandError && !error.retryable) this.#isRefused(runner, error);
+    else if (error instanceof Overflow) this.#stale(runner, error.message);
+    else this.#isGone(runner, error, isCommandError);
+  }
+
+  #isGone(runner: Runner, error: TricastError, answered: boolean): void {
+    const { timeline } = this.#with;
+    const { name, age, stalled, parting: bye } = runner;
+    const asked = error instanceof CommandError ? error.retryAfter : null;
+    const retryAfter = (bye ? runner.link.reconnectAfter : null) ?? asked;
+    const carried = runner === this.#carrier;
+    this.#drop(name);
+    if (carried) {
+      this.#wasLost = true;
+      timeline.note(name, "lost", `${error.message} (after ${age.toFixed(1)} s)`);
+      this.#setTransport(null);
+      this.#do(this.#race.onLost(name, now(), age, { retryAfter, bye, stalled }));
+    } else {
+      timeline.note(name, "failed", error.message);
+      this.#do(this.#race.onFailed(name, now(), retryAfter, answered));
+    }
+  }
+
+  /** No fault of the network, so no other transport would fare better. */
+  #isRefused(runner: Runner, error: CommandError): void {
+    this.#with.timeline.note(runner.name, "refused", error.message);
+    // What was asked for in vain may be asked for no more by now.
+    if (runner.stream.version !== this.#with.session.version || this.#topics.takeBack(error)) {
+      this.#stale(runner, "without the topics that were refused");
+    } else {
+      this.#with.onEnd(error);
+    }
+  }
+
+  #isCurrent(runner: Runner): boolean {
+    return this.#runners.get(runner.name) === runner;
+  }
+
+  #stale(runner: Runner, why: string): void {
+    if (this.#isCurrent(runner)) this.#do(this.#race.onStale(runner.name, now(), why));
+  }
+
+  #withdraw(runner: Runner, why: string): void {
+    this.#drop(runner.name);
+    this.#with.timeline.note(runner.name, "close", why);
+    this.#do(this.#race.onWithdrawn(runner.name, now()));
+  }
+}

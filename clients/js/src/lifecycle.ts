@@ -1,0 +1,82 @@
+/** What becomes of the page and its network: hidden, frozen, put by for later, offline, asleep. */
+
+import type { Keeper } from "./keeper.js";
+
+/** Seconds between two looks at the clock, and by how much it has to be off. */
+const TICK = 5;
+const JUMP = 10;
+/** Seconds that a page has to be hidden for its links to be looked after. */
+const HIDDEN = 5;
+/** Seconds between two looks at a network that the browser says is away. */
+const OFFLINE_RETRY = 15;
+
+type Listener = (event: Event & { persisted?: boolean }) => void;
+
+/** Follows them until the function is called that it returns. Where there is no page, only the clock. */
+export function followPage(keeper: Keeper, isOnline: () => Promise<boolean>): () => void {
+  const cleanups: (() => void)[] = [];
+  const on = (target: EventTarget | undefined, name: string, listener: Listener) => {
+    if (!target?.addEventListener) return;
+    target.addEventListener(name, listener as EventListener);
+    cleanups.push(() => target.removeEventListener(name, listener as EventListener));
+  };
+  const page = globalThis.document as Document | undefined;
+  followNetwork(keeper, isOnline, on, cleanups);
+  // A page with open connections is not kept for the way back.
+  on(globalThis, "pagehide", () => keeper.pause("the page is left"));
+  on(globalThis, "pageshow", (event) => event.persisted && keeper.resume("the page is back"));
+  on(page, "resume", () => keeper.check("the page was frozen"));
+  let hiddenAt = 0;
+  on(page, "visibilitychange", () => {
+    if (page?.visibilityState === "hidden") hiddenAt = Date.now();
+    else if (Date.now() - hiddenAt > HIDDEN * 1000) keeper.check("the page was hidden");
+  });
+  cleanups.push(followClock(() => page?.visibilityState !== "hidden" && keeper.check("the clock has jumped")));
+  return () => {
+    for (const cleanup of cleanups) cleanup();
+  };
+}
+
+function followNetwork(
+  keeper: Keeper,
+  isOnline: () => Promise<boolean>,
+  on: (target: EventTarget, name: string, listener: Listener) => void,
+  cleanups: (() => void)[],
+): void {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let away = false;
+  // Browsers may be wrong: they also say so where the server is on this machine.
+  const look = async () => {
+    const online = await isOnline();
+    if (!away) return;
+    if (online) keeper.resume("the server can be reached");
+    else keeper.pause("the network is away");
+    timer = setTimeout(look, OFFLINE_RETRY * 1000);
+  };
+  const stop = () => {
+    away = false;
+    clearTimeout(timer);
+  };
+  on(globalThis, "offline", () => {
+    away = true;
+    look();
+  });
+  on(globalThis, "online", () => {
+    stop();
+    keeper.hurry("the network is back");
+  });
+  cleanups.push(stop);
+}
+
+/** Timers stand still while a machine sleeps, the time of day does not. */
+function followClock(onJump: () => void): () => void {
+  let last = Date.now();
+  const timer = setInterval(() => {
+    const passed = Date.now() - last;
+    last += passed;
+    if (passed > (TICK + JUMP) * 1000) onJump();
+  }, TICK * 1000);
+  // It should not keep a program alive.
+  (timer as { unref?: () => void }).unref?.();
+  return () => clearInterval(timer);
+}

@@ -1,0 +1,298 @@
+/** The contract of a transport, and what all of them need of HTTP. */
+
+import {
+  CommandError,
+  ConnectFailed,
+  ConnectionLost,
+  commandError,
+  ProtocolError,
+  TooMany,
+  TricastError,
+  Unavailable,
+  UplinkBlocked,
+} from "../errors.js";
+import type { Request } from "../session.js";
+import { later, now, TimeIsUp, within } from "../time.js";
+import { INBOX_PREFIX } from "../wire/cursor.js";
+import { decode, encode } from "../wire/json.js";
+import {
+  type Batch,
+  type Command,
+  type Failure,
+  type Frame,
+  PROTOCOL,
+  type Reply,
+  type TransportName,
+} from "../wire/messages.js";
+
+/** Until a hello says otherwise. */
+const HEARTBEAT = 15;
+/** That a server which said bye may take to end the connection. */
+const BYE_PATIENCE = 5;
+/** A timer that is so late was held up, and what it measures says nothing. */
+export const LATE = 1;
+/** For a sign of life after that. */
+const SIGN_PATIENCE = 4;
+/** What Node says where nothing can have been sent. Browsers do not tell. */
+const NOT_CONNECTED = /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|CONNECT_TIMEOUT/;
+
+export type Answer = Reply | CommandError;
+export type Query = Record<string, string>;
+
+/** Where to connect, as whom, and with what. `client` is sent on every link, so that `from` stays. */
+export interface Target {
+  /** http or https; its path ends with a slash. */
+  readonly url: URL;
+  readonly client: string;
+  readonly echo: boolean;
+  readonly token: () => Promise<string | undefined>;
+  readonly headers: Record<string, string>;
+  readonly fetch: typeof fetch;
+  readonly WebSocket: typeof WebSocket | undefined;
+  readonly EventSource: typeof EventSource | undefined;
+  /** Seconds. */
+  readonly connectTimeout: number;
+  /** Seconds. */
+  readonly sendTimeout: number;
+  /** Bytes of text, and a counter that makes URLs unique. */
+  readonly traffic: { received: number; sent: number; requests: number };
+}
+
+export interface Exchange {
+  status: number;
+  headers: Headers;
+  text: string;
+}
+
+/** The link took in more than was read, and was ended for that: it goes on at the cursor, once there is room. */
+export class Overflow extends ConnectionLost {}
+
+/** One connection to the server, for one use. */
+export abstract class Link {
+  abstract readonly name: TransportName;
+  /** How commands travel. In the stream, those that change its topics can be sent too; else it is opened anew. */
+  readonly uplink: "stream" | "http" = "http";
+  /** Seconds. */
+  heartbeat = HEARTBEAT;
+  /** Seconds that the server asked to wait before coming back. */
+  reconnectAfter: number | null = null;
+  protected readonly target: Target;
+  /** Aborted by `close`. */
+  protected readonly life = new AbortController();
+  #ask: (() => void) | null = null;
+
+  constructor(target: Target) {
+    this.target = target;
+  }
+
+  /**
+   * The frames that the server sends; the first (a hello, or a batch) within `connectTimeout`.
+   *
+   * Ends by throwing, never by itself: ConnectFailed before the first frame, ConnectionLost after it, ProtocolError, a
+   * retryable CommandError (with `retryAfter`), or another one where the server refuses for good.
+   */
+  abstract open(request: Request): AsyncGenerator<Frame | Batch, never>;
+
+  /**
+   * The answer to a command. Throws BadRequest for data that JSON cannot carry, ConnectFailed where nothing was sent,
+   * UplinkBlocked where something in between refused, ConnectionLost where the outcome is unknown.
+   */
+  send(command: Command): Promise<Answer> {
+    return this.post(command);
+  }
+
+  /** `send` over HTTP, whatever the link: this also goes while nobody reads its stream. */
+  async post(command: Command): Promise<Answer> {
+    const body = encode(command);
+    this.target.traffic.sent += byteLength(body);
+    // Text, not JSON: so that browsers need not ask first whether they may send it to another origin.
+    const init = { method: "POST", body, headers: { "Content-Type": "text/plain;charset=UTF-8" } };
+    const answer = await this.exchange("send", {}, init, this.target.sendTimeout, ConnectionLost);
+    return answer.status === 200 ? answerIn(answer.text) : notSent(answer);
+  }
+
+  /** Idempotent. Ends the connections at once. */
+  close(): void {
+    this.life.abort();
+  }
+
+  /** The machine or the page was asleep: a link that shows no sign of life soon is taken for dead. */
+  check(): void {
+    this.#ask?.();
+  }
+
+  /** Makes the server send something. */
+  protected abstract prod(): void;
+
+  /** The URL of an endpoint. */
+  protected url(path: string, query: Query): URL {
+    const { url, client, echo } = this.target;
+    const whole = new URL(path, url);
+    const own = { v: `${PROTOCOL}`, client, ...(echo ? {} : { echo: "0" }) };
+    whole.search = `${new URLSearchParams({ ...query, ...own })}`;
+    return whole;
+  }
+
+  /** With the token, for those who cannot set headers. */
+  protected async urlWithToken(path: string, query: Query): Promise<URL> {
+    const token = await this.target.token();
+    return this.url(path, token === undefined ? query : { ...query, token });
+  }
+
+  protected async fetch(path: string, query: Query, init: RequestInit): Promise<Response> {
+    const { fetch, headers, token } = this.target;
+    const bearer = await token();
+    const authorization = bearer === undefined ? {} : { Authorization: `Bearer ${bearer}` };
+    return fetch(this.url(path, query), {
+      cache: "no-store",
+      redirect: "manual",
+      ...init,
+      headers: { ...headers, ...authorization, ...init.headers },
+    });
+  }
+
+  /** A request and its whole answer within so many seconds. Where it fails, throws ConnectFailed or what is given. */
+  protected exchange(
+    path: string,
+    query: Query,
+    init: RequestInit,
+    seconds: number,
+    error: typeof ConnectFailed | typeof ConnectionLost,
+    life = this.life.signal,
+  ): Promise<Exchange> {
+    return asOurs(
+      `${init.method ?? "GET"} /${path}`,
+      error,
+      within(seconds, life, async (signal) => {
+        const response = await this.fetch(path, query, { ...init, signal });
+        const text = await response.text();
+        this.target.traffic.received += byteLength(text);
+        return { status: response.status, headers: response.headers, text };
+      }),
+    );
+  }
+
+  /** What connecting comes to in time. Throws ConnectFailed. */
+  protected connecting<T>(path: string, work: () => Promise<T>): Promise<T> {
+    return asOurs(`GET /${path}`, ConnectFailed, within(this.target.connectTimeout, this.life.signal, work));
+  }
+
+  /** What comes next. Throws ConnectionLost where nothing does for twice the heartbeat. */
+  protected async listen<T>(next: Promise<T>): Promise<T> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const silence = new Promise<never>((_, reject) => {
+      const wait = (seconds: number, whenOver: (late: number) => void) => {
+        clearTimeout(timer);
+        const due = now() + seconds;
+        timer = later(seconds, () => whenOver(now() - due));
+      };
+      const giveUp = () => reject(new ConnectionLost("it fell silent"));
+      const ask = () => {
+        this.prod();
+        wait(SIGN_PATIENCE, giveUp);
+      };
+      this.#ask = ask;
+      // Hidden pages have their timers held up, and sleeping machines all of them.
+      wait(this.#patience, (late) => (late > LATE ? ask() : giveUp()));
+    });
+    try {
+      return await Promise.race([next, silence]);
+    } finally {
+      clearTimeout(timer);
+      this.#ask = null;
+    }
+  }
+
+  get #patience(): number {
+    const silence = 2 * this.heartbeat;
+    return this.reconnectAfter === null ? silence : Math.min(BYE_PATIENCE, silence);
+  }
+
+  /** Keeps what a frame says about the connection itself. */
+  protected note(frame: Frame | Batch | undefined): void {
+    if (frame?.type === "batch") {
+      this.note(frame.hello);
+      this.note(frame.bye);
+    } else if (frame?.type === "hello" && frame.heartbeat > 0) {
+      this.heartbeat = frame.heartbeat;
+    } else if (frame?.type === "bye" && frame.reconnect_after >= 0) {
+      this.reconnectAfter = frame.reconnect_after;
+    }
+  }
+}
+
+/** The request's own inbox: what is echoed there comes down the stream. */
+export function inboxOf({ topics }: Request): string | undefined {
+  return topics.find((topic) => topic.startsWith(INBOX_PREFIX));
+}
+
+/** Errors of the platform as one of ours. */
+export async function asOurs<T>(
+  doing: string,
+  error: typeof ConnectFailed | typeof ConnectionLost,
+  work: Promise<T>,
+): Promise<T> {
+  try {
+    return await work;
+  } catch (cause) {
+    if (cause instanceof TricastError) throw cause;
+    if (cause instanceof TimeIsUp) throw new error(`${doing}: no answer in time`);
+    const { message, cause: deeper } = cause as Error & { cause?: Error & { code?: string } };
+    const why = deeper?.message || deeper?.code || message;
+    const kind = NOT_CONNECTED.test(`${deeper?.code}`) ? ConnectFailed : error;
+    throw new kind(`${doing}: ${why}`, { cause });
+  }
+}
+
+/** What an HTTP answer that is no 200 means; without an error object it is not the server's own word. */
+export function refusal({ status, headers, text }: Exchange): CommandError | ConnectFailed {
+  const header = headers.get("Retry-After");
+  const wait = header !== null && /^\d+$/.test(header) ? Number(header) : null;
+  const failure = failureIn(text);
+  if (failure) return asError(failure, wait);
+  if (status === 429) return new TooMany("HTTP status 429", wait);
+  if (status === 503) return new Unavailable("HTTP status 503", wait);
+  // Browsers hide where to, and even the status.
+  if (status < 400) return new ConnectFailed(`redirected to ${headers.get("Location") ?? "another address"}`);
+  return new ConnectFailed(`HTTP status ${status}, not from a tricast server`);
+}
+
+export function asError(failure: Failure, retryAfter: number | null = null): CommandError {
+  return commandError(failure.code, failure.message, failure.retry_after ?? retryAfter);
+}
+
+/** The error object that is this whole body, if it is one. */
+export function failureIn(text: string): Failure | null {
+  try {
+    const frame = decode(text);
+    return frame?.type === "error" ? frame : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Bytes of a text in UTF-8. */
+export function byteLength(text: string): number {
+  return new TextEncoder().encode(text).length;
+}
+
+/** The server's answer. Throws TransportError where it is not the server's. */
+function notSent(answer: Exchange): CommandError {
+  const error = refusal(answer);
+  if (error instanceof CommandError) return error;
+  const why = `POST /send: ${error.message}`;
+  // A gateway may have passed it on.
+  throw answer.status >= 500 ? new ConnectionLost(why) : new UplinkBlocked(why);
+}
+
+/** Throws ConnectionLost for what is no answer: who knows what became of the command. */
+function answerIn(text: string): Answer {
+  try {
+    const frame = decode(text);
+    if (frame?.type === "error") return asError(frame);
+    if (frame?.type === "reply") return frame;
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+  }
+  throw new ConnectionLost(`POST /send: neither a reply nor an error: ${text.slice(0, 80)}`);
+}

@@ -1,0 +1,81 @@
+/** Server-Sent Events down, `POST /send` up. */
+
+import { ConnectFailed, ConnectionLost, ProtocolError, TricastError } from "../errors.js";
+import { queryOf, type Request } from "../session.js";
+import { decode } from "../wire/json.js";
+import type { Frame } from "../wire/messages.js";
+import { Parser } from "../wire/sse.js";
+import { asError, asOurs, inboxOf, Link, refusal } from "./base.js";
+
+/** A link whose stream goes by HTTP: it is prodded by an echo into its own inbox. */
+export abstract class EventLink extends Link {
+  readonly name = "sse";
+  #inbox: string | undefined;
+
+  /** To be called with what is asked for. */
+  protected remember(request: Request): void {
+    this.#inbox = inboxOf(request);
+  }
+
+  protected override prod(): void {
+    if (this.#inbox === undefined) return;
+    // If it fails, the silence goes on.
+    this.post({ action: "echo", data: null, reply_to: this.#inbox }).catch(() => {});
+  }
+
+  /** A refusal that passes comes as an event, since browsers never come back after another status. */
+  protected greeted(frame: Frame | undefined, retry: number | null): void {
+    if (frame?.type === "error") throw asError(frame, retry === null ? null : retry / 1000);
+    if (frame?.type !== "hello") throw new ConnectFailed(`GET /sse: the first event is no hello but a ${frame?.type}`);
+  }
+}
+
+/** Over fetch: its stream can be held back, and what is wrong with an answer can be seen. */
+export class SSELink extends EventLink {
+  readonly #parser = new Parser();
+
+  async *open(request: Request): AsyncGenerator<Frame, never> {
+    this.remember(request);
+    try {
+      const { reader, frames } = await this.connecting("sse", () => this.#connect(request));
+      this.greeted(frames[0], this.#parser.retry);
+      yield* frames;
+      for (;;) yield* await this.listen(this.#read(reader));
+    } finally {
+      this.close();
+    }
+  }
+
+  async #connect(request: Request) {
+    const init = { headers: { Accept: "text/event-stream" }, signal: this.life.signal };
+    const response = await this.fetch("sse", queryOf(request), init);
+    const { status, headers, body } = response;
+    if (status !== 200) throw refusal({ status, headers, text: await response.text() });
+    const type = headers.get("Content-Type") ?? "";
+    if (!body || !type.startsWith("text/event-stream")) {
+      throw new ConnectFailed(`GET /sse: ${type} is no event stream: not a tricast server?`);
+    }
+    const reader = body.getReader();
+    let frames: Frame[] = [];
+    while (!frames.length) frames = await this.#read(reader);
+    return { reader, frames };
+  }
+
+  /** What the next bytes complete; maybe nothing yet. Throws ConnectionLost at the end of the stream. */
+  async #read(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<Frame[]> {
+    const { value } = await asOurs("GET /sse", ConnectionLost, reader.read());
+    if (!value) {
+      this.reconnectAfter ??= this.#parser.retry === null ? null : this.#parser.retry / 1000;
+      throw new ConnectionLost("the event stream ended");
+    }
+    this.target.traffic.received += value.length;
+    try {
+      const frames = this.#parser.feed(value).map((event) => decode(event.data));
+      const known = frames.filter((frame) => frame !== null);
+      for (const frame of known) this.note(frame);
+      return known;
+    } catch (error) {
+      throw error instanceof TricastError ? error : new ProtocolError((error as Error).message);
+    }
+  }
+}

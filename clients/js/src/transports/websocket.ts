@@ -1,0 +1,142 @@
+/** WebSocket: frames and commands on one connection. */
+
+import {
+  BadRequest,
+  CommandError,
+  ConnectFailed,
+  ConnectionLost,
+  Forbidden,
+  type TricastError,
+  Unauthorized,
+} from "../errors.js";
+import { Queue } from "../queue.js";
+import { queryOf, type Request } from "../session.js";
+import { within } from "../time.js";
+import { decode, encode } from "../wire/json.js";
+import type { Command, Failure, Frame } from "../wire/messages.js";
+import { type Answer, asError, asOurs, byteLength, Link, Overflow } from "./base.js";
+
+/** Bytes that wait to be read. A WebSocket cannot be held back, only ended. */
+const QUEUE_MAX = 2 ** 20;
+const OPEN = 1;
+
+const REFUSALS: Record<number, typeof CommandError> = { 4400: BadRequest, 4401: Unauthorized, 4403: Forbidden };
+
+export class WebSocketLink extends Link {
+  readonly name = "ws";
+  override readonly uplink = "stream";
+  readonly #queue = new Queue<Frame>(QUEUE_MAX);
+  readonly #waiting = new Map<string, (answer: Answer | ConnectionLost) => void>();
+  #ws: WebSocket | null = null;
+  #refs = 0;
+  #complaint: Failure | null = null;
+
+  async *open(request: Request): AsyncGenerator<Frame, never> {
+    try {
+      const first = await this.connecting("ws", async () => {
+        const url = await this.urlWithToken("ws", queryOf(request));
+        this.#connect(url);
+        return this.#queue.next();
+      });
+      if (first.type !== "hello") throw new ConnectFailed(`GET /ws: the first frame is no hello but a ${first.type}`);
+      yield first;
+      for (;;) yield await this.listen(this.#queue.next());
+    } finally {
+      this.close();
+    }
+  }
+
+  override close(): void {
+    super.close();
+    this.#end(new ConnectionLost("the link was closed"));
+  }
+
+  /** Through the WebSocket, unless that was ended because nobody reads it. */
+  override async send(command: Command): Promise<Answer> {
+    const ws = this.#ws;
+    if (ws?.readyState !== OPEN) {
+      if (ws && !this.life.signal.aborted) return this.post(command);
+      throw new ConnectFailed("the WebSocket is not open");
+    }
+    this.#refs += 1;
+    const ref = `${this.#refs}`;
+    const text = encode({ ...command, ref });
+    const answered = new Promise<Answer | ConnectionLost>((resolve) => this.#waiting.set(ref, resolve));
+    try {
+      ws.send(text);
+      this.target.traffic.sent += byteLength(text);
+      const answer = await asOurs(
+        "WebSocket",
+        ConnectionLost,
+        within(this.target.sendTimeout, undefined, () => answered),
+      );
+      if (answer instanceof ConnectionLost) throw answer;
+      return answer;
+    } finally {
+      this.#waiting.delete(ref);
+    }
+  }
+
+  protected override prod(): void {
+    if (this.#ws?.readyState === OPEN) this.#ws.send(encode({ action: "ping" }));
+  }
+
+  #connect(url: URL): void {
+    const { WebSocket: Implementation, headers } = this.target;
+    if (!Implementation) throw new ConnectFailed("there is no WebSocket here; pass one as an option");
+    url.protocol = url.protocol.replace("http", "ws");
+    // Browsers take no third argument, `ws` for Node takes headers there.
+    const make = Implementation as unknown as new (url: string, protocols: string[], more: object) => WebSocket;
+    const ws = new make(`${url}`, [], { headers });
+    ws.onmessage = (event) => this.#receive(event.data);
+    ws.onclose = (event) => this.#end(this.#meaning(event.code, event.reason));
+    ws.onerror = () => {}; // a close follows; `ws` throws what nobody listens to
+    this.#ws = ws;
+  }
+
+  #receive(text: unknown): void {
+    if (typeof text !== "string") return;
+    const size = byteLength(text);
+    this.target.traffic.received += size;
+    try {
+      const frame = decode(text);
+      if (frame && this.#take(frame) && !this.#queue.push(frame, size)) {
+        this.#end(new Overflow("more has come than was read"));
+      }
+    } catch (error) {
+      this.#end(error as TricastError);
+    }
+  }
+
+  /** Whether the frame goes on to the session. Answers reach who waits for them here. */
+  #take(frame: Frame): boolean {
+    this.note(frame);
+    if (frame.type === "reply") {
+      this.#waiting.get(frame.ref ?? "")?.(frame);
+    } else if (frame.type === "error") {
+      if (frame.ref === undefined) this.#complaint = frame;
+      else this.#waiting.get(frame.ref)?.(asError(frame));
+      return false;
+    }
+    return true;
+  }
+
+  #meaning(code: number, reason: string): CommandError | ConnectionLost {
+    const complaint = this.#complaint;
+    if (code >= 4400 && code < 4500) {
+      if (complaint) return asError(complaint);
+      return new (REFUSALS[code] ?? CommandError)(`the server refused with close code ${code} ${reason}`);
+    }
+    const why = complaint ? `: ${complaint.code}: ${complaint.message}` : "";
+    return new ConnectionLost(`the WebSocket was closed, code ${code}${why}`);
+  }
+
+  #end(error: TricastError): void {
+    this.#queue.end(error);
+    for (const answer of this.#waiting.values()) answer(new ConnectionLost("the WebSocket brings no more answers"));
+    const ws = this.#ws;
+    if (!ws) return;
+    ws.onmessage = ws.onclose = null;
+    ws.close();
+  }
+}
