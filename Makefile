@@ -4,6 +4,8 @@
 PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8080
+BUS_PORT ?= 8081
+CONTROL_PORT ?= 8082
 WORKERS ?= 2
 PYTEST_ARGS ?=
 LOCK_ARGS ?=
@@ -11,6 +13,11 @@ LOCK_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 FOREIGN := tests/foreign
+JS := clients/js
+WEB := web
+PAGES := server/tricast_server/web
+JS_SOURCES = $(shell find $(JS)/src $(JS)/*.json -type f)
+WEB_SOURCES = $(shell find $(WEB) -name node_modules -prune -o -type f -print)
 
 # Nothing is built in isolation, as that fetches build tools without looking at any hash. The run
 # lock, installed first, has these tools. Of the dependencies only forbiddenfruit lacks a wheel.
@@ -30,21 +37,32 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: $(VENV)/.stamp-run ## start the server on http://127.0.0.1:8080 (HOST=, PORT=)
+run: $(VENV)/.stamp-run ## the pages on http://127.0.0.1:8080, with a network that they can break (PORT=)
+	@sh scripts/has-node.sh && $(MAKE) --no-print-directory web || echo "The pages need it to be built; the bus does not" >&2
+	@exec $(BIN)/tricast demo --port $(PORT) --bus-port $(BUS_PORT) --control-port $(CONTROL_PORT)
+
+.PHONY: serve
+serve: $(VENV)/.stamp-run ## the server alone on http://127.0.0.1:8080 (HOST=, PORT=)
 	@exec $(BIN)/tricast serve --host $(HOST) --port $(PORT)
+
+.PHONY: web
+web: $(PAGES)/index.html ## build the pages, into the server's package
 
 .PHONY: setup
 setup: $(VENV)/.stamp-dev ## install the package and all Python tools into .venv
 	@echo "==> $(VENV) is up to date"
 
 .PHONY: check
-check: $(VENV)/.stamp-dev ## formatting, lint and types
+check: $(VENV)/.stamp-dev $(JS)/node_modules/.stamp $(WEB)/node_modules/.stamp ## formatting, lint and types
 	@echo "==> ruff format --check"
 	@$(BIN)/ruff format --check .
 	@echo "==> ruff check"
 	@$(BIN)/ruff check .
 	@echo "==> mypy"
 	@$(BIN)/mypy
+	@echo "==> tsc and biome: $(JS), $(WEB)"
+	@npm run --silent --prefix $(JS) check
+	@npm run --silent --prefix $(WEB) check
 
 .PHONY: format
 format: $(VENV)/.stamp-dev ## fix formatting and what lint can fix
@@ -52,7 +70,7 @@ format: $(VENV)/.stamp-dev ## fix formatting and what lint can fix
 	@$(BIN)/ruff format .
 
 .PHONY: tools
-tools: $(VENV)/.stamp-dev $(FOREIGN)/node_modules/.stamp ## install what only the tests need: Node packages, Chromium, proxies
+tools: $(VENV)/.stamp-dev $(FOREIGN)/node_modules/.stamp web ## install what only the tests need: Node packages, Chromium, proxies
 	@sh scripts/get-chromium.sh
 	@sh scripts/get-proxies.sh
 
@@ -60,6 +78,9 @@ tools: $(VENV)/.stamp-dev $(FOREIGN)/node_modules/.stamp ## install what only th
 test: check tools ## the checks, then all tests (WORKERS=, PYTEST_ARGS=)
 	@echo "==> pytest"
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+	@echo "==> vitest: $(JS), $(WEB)"
+	@npm test --silent --prefix $(JS)
+	@npm test --silent --prefix $(WEB)
 
 .PHONY: vectors
 vectors: $(VENV)/.stamp-dev ## record the rules of the fallback anew for the other languages
@@ -70,16 +91,21 @@ vectors: $(VENV)/.stamp-dev ## record the rules of the fallback anew for the oth
 bench-bus: $(VENV)/.stamp-dev ## measure the message bus alone
 	@$(BIN)/python -m tricast_bench.bus
 
-.PHONY: bench-fallback
-bench-fallback: $(VENV)/.stamp-dev ## measure the fallback in bad networks (about 10 minutes)
-	@$(BIN)/python -m tricast_bench.fallback
-
 .PHONY: proxies-doc
 proxies-doc: $(VENV)/.stamp-dev ## write docs/proxies.md from a run behind real proxies
 	@$(BIN)/python -m tests.proxies.table docs/proxies.md
 
+.PHONY: bench-fallback
+bench-fallback: $(VENV)/.stamp-dev ## measure the fallback in bad networks (about 10 minutes)
+	@$(BIN)/python -m tricast_bench.fallback
+
+.PHONY: screenshots
+screenshots: $(VENV)/.stamp-dev web ## take pictures of the pages into docs/images
+	@sh scripts/get-chromium.sh
+	@$(BIN)/python web/screenshots.py docs/images
+
 .PHONY: build
-build: $(VENV)/.stamp-dev ## sdist and wheel in dist/
+build: $(VENV)/.stamp-dev web ## sdist and wheel in dist/
 	@rm -rf dist
 	@$(BIN)/python -m build --no-isolation
 
@@ -92,12 +118,12 @@ lock: | $(BIN)/uv ## pin the dependencies anew (LOCK_ARGS=--upgrade for newer on
 
 .PHONY: clean
 clean: ## remove build outputs and caches
-	rm -rf build dist .coverage htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build dist $(PAGES) $(JS)/dist .coverage htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name node_modules -prune -o -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: distclean
 distclean: clean ## remove .venv and the Node packages too
-	rm -rf $(VENV) $(FOREIGN)/node_modules
+	rm -rf $(VENV) $(FOREIGN)/node_modules $(JS)/node_modules $(WEB)/node_modules
 
 $(BIN)/pip:
 	@PYTHON="$(PYTHON)" sh scripts/make-venv.sh $(VENV)
@@ -116,6 +142,11 @@ $(VENV)/.stamp-dev: requirements/dev.txt $(VENV)/.stamp-run
 $(BIN)/uv:
 	@$(MAKE) --no-print-directory setup
 
-$(FOREIGN)/node_modules/.stamp: $(FOREIGN)/package.json $(FOREIGN)/package-lock.json
-	@sh scripts/get-node-packages.sh $(FOREIGN)
+%/node_modules/.stamp: %/package.json %/package-lock.json
+	@sh scripts/get-node-packages.sh $*
+	@touch $@
+
+$(PAGES)/index.html: $(WEB_SOURCES) $(JS_SOURCES) $(WEB)/node_modules/.stamp
+	@echo "==> building the pages"
+	@npm run --silent --prefix $(WEB) build
 	@touch $@

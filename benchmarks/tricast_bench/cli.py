@@ -17,7 +17,31 @@ err = Console(highlight=False, soft_wrap=True, stderr=True)
 
 def register(app: typer.Typer) -> None:
     """Adds the benchmarks' commands to `tricast`."""
+    app.command()(demo)
     app.command(epilog=_presets_for_help())(middlebox)
+
+
+def demo(
+    port: Annotated[int, typer.Option(metavar="PORT", min=1, max=65535, help="Where the pages are.")] = 8080,
+    bus_port: Annotated[
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="Where the pages find the bus: the middlebox.")
+    ] = 8081,
+    control_port: Annotated[
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="Where they switch its faults.")
+    ] = 8082,
+) -> None:
+    """Serve the pages with a network that can be broken: the server, a middlebox before it, and buttons for its faults.
+
+    Everything listens on 127.0.0.1 only. Use `tricast serve` to serve others.
+    """
+    # The server's packages are wanted by this command only.
+    from tricast_bench.demo import Ports, run_demo
+
+    try:
+        asyncio.run(run_demo(Ports(page=port, bus=bus_port, control=control_port), out.print))
+    except OSError as error:
+        err.print(f"[red]{error.strerror or error}.[/] --port, --bus-port and --control-port pick other ports.")
+        raise typer.Exit(1) from None
 
 
 def middlebox(

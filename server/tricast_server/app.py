@@ -17,6 +17,7 @@ from tricast_server.service import Service
 from tricast_server.settings import Settings
 from tricast_server.transports import longpoll, send, sse, websocket
 from tricast_server.transports.send import respond_error
+from tricast_server.usage import usage
 
 _Handler = Callable[[web.Request, Service], Awaitable[web.StreamResponse]]
 _Route = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -25,8 +26,8 @@ STARTED: web.RequestKey[bool] = web.RequestKey("tricast_started", bool)
 CORS: web.RequestKey[dict[str, str]] = web.RequestKey("tricast_cors", dict)
 
 CONTENT_SECURITY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src *; img-src data:; "
-    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src *; img-src 'self' data:; "
+    "font-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
 
 
@@ -61,14 +62,21 @@ def setup(
         router.add_options(prefix + path, route(_preflight))
     for path, handler in (("/ws", canary.websocket), ("/sse", canary.stream), ("/poll", canary.poll)):
         router.add_get(f"{prefix}/canary{path}", route(handler), allow_head=False)
-    for path, handler in (("/healthz", _healthz), ("/readyz", _readyz), ("/stats", _stats), ("/", _page)):
+    for path, handler in (
+        ("/healthz", _healthz),
+        ("/readyz", _readyz),
+        ("/stats", _stats),
+        ("/page.json", _page_settings),
+    ):
         router.add_get(prefix + path, route(handler))
+    for path in ("/", "/{file:[a-z]+[.]html}", "/{file:assets/[A-Za-z0-9._-]+}"):
+        router.add_get(prefix + path, route(_page))
 
     if prefix:
         router.add_get(prefix, route(_to_page))
 
     async def run(app: web.Application) -> AsyncIterator[None]:
-        await asyncio.to_thread(assets.page)  # read once, off the loop
+        await asyncio.to_thread(assets.files)  # read once, off the loop
         await service.start()
         yield
         await service.close()
@@ -123,7 +131,8 @@ async def _readyz(request: web.Request, service: Service) -> web.StreamResponse:
 
 
 async def _stats(request: web.Request, service: Service) -> web.StreamResponse:
-    return web.json_response(service.stats(), headers={"Cache-Control": "no-store"})
+    process = await asyncio.to_thread(usage)
+    return web.json_response({**service.stats(), "process": process}, headers={"Cache-Control": "no-store"})
 
 
 async def _to_page(request: web.Request, service: Service) -> web.StreamResponse:
@@ -131,10 +140,19 @@ async def _to_page(request: web.Request, service: Service) -> web.StreamResponse
     raise web.HTTPPermanentRedirect(location=request.path + "/")
 
 
+async def _page_settings(request: web.Request, service: Service) -> web.StreamResponse:
+    """What the pages should know about this server. The demo has something to say here."""
+    return web.json_response({}, headers={"Cache-Control": "no-store"})
+
+
 async def _page(request: web.Request, service: Service) -> web.StreamResponse:
+    file = assets.files().get(request.match_info.get("file", assets.INDEX))
+    if file is None:
+        raise web.HTTPNotFound
     headers = {
-        "Cache-Control": "no-cache",
+        "Cache-Control": file.caching,
         "Content-Security-Policy": CONTENT_SECURITY,
         "X-Content-Type-Options": "nosniff",
     }
-    return web.Response(body=assets.page(), content_type="text/html", charset="utf-8", headers=headers)
+    charset = "utf-8" if file.content_type.startswith("text/") else None
+    return web.Response(body=file.body, content_type=file.content_type, charset=charset, headers=headers)

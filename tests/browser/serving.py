@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import random
 import signal
@@ -18,6 +17,8 @@ import aiohttp
 class Server:
     """`tricast serve` in a process of its own, on a port that stays the same over a restart."""
 
+    command = "serve"
+
     def __init__(self, home: Path, *options: str) -> None:
         self.port = unused_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -28,7 +29,13 @@ class Server:
     async def start(self) -> None:
         """Returns once it is healthy."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TRICAST_")}
-        command = [str(Path(sys.executable).with_name("tricast")), "serve", "--port", str(self.port), *self._options]
+        command = [
+            str(Path(sys.executable).with_name("tricast")),
+            self.command,
+            "--port",
+            str(self.port),
+            *self._options,
+        ]
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=log, stderr=log)
         async with asyncio.timeout(20), aiohttp.ClientSession() as session:
@@ -72,41 +79,43 @@ class Server:
             connections: dict[str, int] = (await response.json())["connections"]
             return connections
 
+    async def log(self, topic: str) -> list[Any]:
+        """All data that stands in the log for a topic, in order."""
+        data: list[Any] = []
+        cursor = "earliest"
+        async with aiohttp.ClientSession(self.url) as session:
+            while True:
+                query = {"topics": topic, "cursor": cursor, "wait": "0", "limit": "1000", "n": str(len(data))}
+                async with session.get("/poll", params=query) as response:
+                    batch = await response.json()
+                if not batch["messages"]:
+                    return data
+                data += [message["data"] for message in batch["messages"]]
+                cursor = batch["cursor"]
 
-class Relay:
-    """A TCP relay to a server, to cut connections in the middle of what they carry."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._writers: list[asyncio.StreamWriter] = []
+class DemoServer(Server):
+    """`tricast demo`: its pages reach the bus through a middlebox."""
 
-    async def start(self) -> str:
-        """Returns its URL."""
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+    command = "demo"
 
-    def cut(self) -> None:
-        """Resets all connections; new ones are taken."""
-        for writer in self._writers:
-            writer.transport.abort()
-        self._writers.clear()
+    def __init__(self, home: Path) -> None:
+        self.bus_port, self.control_port = unused_port(), unused_port()
+        super().__init__(home, "--bus-port", str(self.bus_port), "--control-port", str(self.control_port))
 
-    async def stop(self) -> None:
-        self._server.close()
-        self.cut()
-        await self._server.wait_closed()
+    async def heal(self) -> None:
+        await self._control("DELETE", "/faults")
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        upstream, upwriter = await asyncio.open_connection("127.0.0.1", self._port)
-        self._writers += (writer, upwriter)
-        await asyncio.gather(self._copy(reader, upwriter), self._copy(upstream, writer))
+    async def preset(self, name: str) -> None:
+        await self._control("POST", f"/presets/{name}")
 
-    @staticmethod
-    async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError):
-            while data := await reader.read(2**16):
-                writer.write(data)
-        writer.close()
+    async def break_with(self, faults: dict[str, Any]) -> None:
+        await self._control("PUT", "/faults", faults)
+
+    async def _control(self, method: str, path: str, body: Any = None) -> None:
+        url = f"http://127.0.0.1:{self.control_port}{path}"
+        async with aiohttp.ClientSession() as session, session.request(method, url, json=body) as response:
+            response.raise_for_status()
 
 
 def unused_port() -> int:

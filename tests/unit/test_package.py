@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.helpers import missing
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = {
@@ -21,7 +22,7 @@ PACKAGES = {
     "tricast_server": ROOT / "server/tricast_server",
     "tricast_bench": ROOT / "benchmarks/tricast_bench",
 }
-PAGE = "tricast_server/web/index.html"
+PAGES = ROOT / "server/tricast_server/web"
 METADATA_FILES = ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE")
 METADATA = {f"tricast-0.1.0.dist-info/{name}" for name in METADATA_FILES}
 
@@ -54,6 +55,14 @@ def build_wheel(source: Path, target: Path) -> Path:
     return wheel
 
 
+@pytest.fixture(scope="module", autouse=True)
+def pages() -> list[str]:
+    """Where they belong in the wheel."""
+    if not (PAGES / "index.html").exists():
+        missing("the pages, which `make web` builds")
+    return [f"tricast_server/web/{path.relative_to(PAGES).as_posix()}" for path in PAGES.rglob("*") if path.is_file()]
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_wheel(ROOT, tmp_path_factory.mktemp("wheel"))
@@ -74,14 +83,14 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-def test_wheel_holds_the_packages_and_the_page_and_no_more(wheel: Path) -> None:
+def test_wheel_holds_the_packages_and_the_pages_and_no_more(wheel: Path, pages: list[str]) -> None:
     sources = [
         f"{name}/{path.relative_to(directory).as_posix()}"
         for name, directory in PACKAGES.items()
         for path in directory.rglob("*")
-        if path.suffix == ".py" or path.name == "py.typed"
+        if (path.suffix in (".py", ".css") and "web" not in path.parts) or path.name == "py.typed"
     ]
-    assert files_in(wheel) == sorted([*sources, PAGE, *METADATA])
+    assert files_in(wheel) == sorted([*sources, *pages, *METADATA])
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -89,9 +98,9 @@ def test_wheel_says_that_the_package_is_typed(wheel: Path, package: str) -> None
     assert {f"{package}/__init__.py", f"{package}/py.typed"} <= set(files_in(wheel))
 
 
-def test_wheel_holds_the_page_of_the_tree(wheel: Path) -> None:
+def test_wheel_holds_the_pages_of_the_tree(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
-        assert archive.read(PAGE) == (ROOT / "web/index.html").read_bytes()
+        assert archive.read("tricast_server/web/index.html") == (PAGES / "index.html").read_bytes()
 
 
 def test_sdist_is_enough_to_build_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
@@ -110,12 +119,15 @@ def test_installed_package_is_not_the_checkout(installed: Path, package: str) ->
     assert origin.is_relative_to(installed)
 
 
-def test_installed_command_serves_the_page(installed: Path) -> None:
+def test_installed_command_serves_the_pages(installed: Path) -> None:
     with serving(installed) as port:
-        status, kind, body = get(port, "/")
-    assert status == 200
-    assert kind.startswith("text/html")
-    assert body == (ROOT / "web/index.html").read_bytes()
+        served = {name: get(port, f"/{name}") for name in ("", "race.html", "check.html")}
+        (script,) = (path for path in PAGES.glob("assets/*.js") if path.stem.startswith("index"))
+        assert get(port, f"/assets/{script.name}") == (200, "text/javascript; charset=utf-8", script.read_bytes())
+        assert get(port, "/nowhere.html")[0] == 404
+    for name, (status, kind, body) in served.items():
+        assert (status, kind) == (200, "text/html; charset=utf-8")
+        assert body == (PAGES / (name or "index.html")).read_bytes()
 
 
 @contextmanager

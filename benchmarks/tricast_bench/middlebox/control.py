@@ -63,6 +63,10 @@ class Control:
         await self._runner.cleanup()
 
     @property
+    def port(self) -> int:
+        return self._port
+
+    @property
     def url(self) -> str:
         return f"http://{HOST}:{self._port}"
 
