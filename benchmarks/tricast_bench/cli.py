@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from tricast_bench.bench.command import bench
 from tricast_bench.middlebox import PRESETS, Control, Middlebox
 
 out = Console(highlight=False, soft_wrap=True)
@@ -18,6 +19,7 @@ err = Console(highlight=False, soft_wrap=True, stderr=True)
 def register(app: typer.Typer) -> None:
     """Adds the benchmarks' commands to `tricast`."""
     app.command()(demo)
+    app.add_typer(bench)
     app.command(epilog=_presets_for_help())(middlebox)
 
 

@@ -8,7 +8,7 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
-PACKAGES = ("aiohttp", "aiohttp-sse", "tricast", "uvloop")
+PACKAGES = ("aiohttp", "aiohttp-sse", "gevent", "hdrhistogram", "locust", "tricast", "uvloop", "websockets")
 
 
 def environment() -> dict[str, object]:

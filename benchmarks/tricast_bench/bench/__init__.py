@@ -1,0 +1,1 @@
+"""`tricast bench`: scenarios over the three transports, on a fresh server each, from plan to results.json."""

@@ -1,0 +1,98 @@
+"""How the report says numbers, transports and cases."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from tricast_bench.results import Parameter, Transport
+from tricast_bench.stats import Estimate
+
+NAMES: Mapping[Transport, str] = {"ws": "WebSocket", "sse": "SSE", "poll": "long polling", "mixed": "all three"}
+"""In a sentence."""
+HEADINGS: Mapping[Transport, str] = {
+    "ws": "WebSocket",
+    "sse": "Server-Sent Events",
+    "poll": "Long polling",
+    "mixed": "All three at once",
+}
+TITLES: Mapping[str, str] = {
+    "p50_ms": "p50, ms",
+    "p90_ms": "p90, ms",
+    "p99_ms": "p99, ms",
+    "p999_ms": "p99.9, ms",
+    "max_ms": "max, ms",
+    "delivered_per_second": "delivered/s",
+    "lost": "lost",
+    "duplicated": "doubled",
+    "reordered": "out of order",
+    "gaps": "in gaps",
+    "server_cpu_us_per_delivery": "CPU, µs each",
+    "server_memory_per_connection": "memory each, KiB",
+    "server_memory": "memory, MiB",
+    "bytes_up_per_message": "bytes up",
+    "bytes_down_per_message": "bytes down",
+    "requests_per_message": "requests",
+    "time_to_first_ms": "first, ms",
+    "spread_ms": "spread, ms",
+    "connects_per_second": "connects/s",
+    "generator_cpu": "load’s core, %",
+}
+SCALES: Mapping[str, float] = {
+    "server_memory_per_connection": 1 / 1024,
+    "server_memory": 1 / 2**20,
+    "generator_cpu": 100.0,
+}
+"""From the unit of a results file to that of `TITLES`."""
+
+
+def number(value: float, decimals: int | None = None) -> str:
+    """Three digits, and fewer for whole numbers from ten on; or as many decimals as are asked for."""
+    if decimals is None:
+        decimals = 0 if value == int(value) and abs(value) >= 10 else digits(value)
+    return f"{value or 0.0:,.{decimals}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def digits(value: float) -> int:
+    """Decimals that make it three digits."""
+    return min(4, max(0, 2 - math.floor(math.log10(abs(value))))) if value else 0
+
+
+def interval(of: Estimate, scale: float = 1.0) -> str:
+    """Low–high, with no more decimals than the median or the ends need."""
+    low, high = (_end(end * scale, of.value * scale) for end in (of.low, of.high))
+    return f"{low}–{high}"
+
+
+def _end(value: float, middle: float) -> str:
+    return number(value, min(digits(value), digits(middle)) if value and middle else digits(value or middle))
+
+
+def listed(parts: Sequence[str], last: str = "and") -> str:
+    """`a, b and c`."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} {last} {parts[-1]}"
+
+
+def count(many: int, one: str, more: str | None = None) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{many:,} {one if many == 1 else more or one + 's'}"
+
+
+def case_in_words(parameters: Mapping[str, Parameter], *, rate: bool = True) -> str:
+    """What a run was, from its parameters."""
+    said = []
+    for name, form in (
+        ("subscribers", "{} clients"),
+        ("more", "then {}"),
+        ("rate", "{}/s"),
+        ("size", "{} B"),
+        ("slow", "{} of them slow"),
+        ("delay_ms", "+{} ms each way"),
+    ):
+        value = parameters.get(name)
+        if isinstance(value, int | float) and value and (rate or name != "rate"):
+            said.append(form.format(f"{value:,g}" if value < 1e6 else f"{value:,.0f}"))
+    if parameters.get("own_topics"):
+        said.append("there and back")
+    said += [str(parameters[name]) for name in ("shape", "through", "network") if parameters.get(name)]
+    return ", ".join(said)
