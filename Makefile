@@ -65,9 +65,11 @@ check: $(VENV)/.stamp-dev $(JS)/node_modules/.stamp $(WEB)/node_modules/.stamp #
 	@npm run --silent --prefix $(WEB) check
 
 .PHONY: format
-format: $(VENV)/.stamp-dev ## fix formatting and what lint can fix
+format: $(VENV)/.stamp-dev $(JS)/node_modules/.stamp $(WEB)/node_modules/.stamp ## fix formatting and what lint can fix
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+	@npm run --silent --prefix $(JS) format
+	@npm run --silent --prefix $(WEB) format
 
 .PHONY: tools
 tools: $(VENV)/.stamp-dev $(FOREIGN)/node_modules/.stamp web ## install what only the tests need: Node packages, Chromium, proxies

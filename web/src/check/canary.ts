@@ -1,4 +1,5 @@
 import type { TransportName } from "@tricast/client";
+import { randomName } from "../random.ts";
 import type { Arrival, End, Observation, Seen } from "./observation.ts";
 
 const BODY_MAX = 64 * 1024;
@@ -141,7 +142,7 @@ export class Canary {
 
   #address(path: string, first: number): URL {
     const url = new URL(`canary/${path}`, this.#url);
-    const unique = crypto.randomUUID().slice(0, 8); // some caches make equal requests wait for one another
+    const unique = randomName(4); // some caches make equal requests wait for one another
     const query = { first, n: this.#series.n, interval: this.#series.interval, unique };
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, String(value));
     return url;

@@ -1,10 +1,11 @@
+import { randomName } from "../random.ts";
 import { now } from "./canary.ts";
 import type { Uplink } from "./observation.ts";
 
 /** Whether `POST /send` arrives: an echo to an inbox of our own, read back by a poll. Takes `seconds` at most. */
 export async function checkUplink(url: URL, seconds: number): Promise<Uplink> {
-  const inbox = `_inbox.${crypto.randomUUID().replaceAll("-", "")}`;
-  const proof = crypto.randomUUID();
+  const inbox = `_inbox.${randomName(16)}`;
+  const proof = randomName(8);
   // Reading back is a help, not the question: the POST gets most of the time.
   const cursor = (await poll(url, { topics: inbox }, seconds / 4))?.cursor ?? null;
   const start = now();
@@ -56,8 +57,7 @@ interface Batch {
 
 async function poll(url: URL, query: Record<string, string>, seconds: number): Promise<Batch | null> {
   const address = new URL("poll", url);
-  for (const [name, value] of Object.entries({ ...query, n: crypto.randomUUID() }))
-    address.searchParams.set(name, value);
+  for (const [name, value] of Object.entries({ ...query, n: randomName(8) })) address.searchParams.set(name, value);
   try {
     const response = await fetch(address, { cache: "no-store", signal: AbortSignal.timeout(seconds * 1000) });
     const batch = await response.json();

@@ -1,4 +1,5 @@
-import { IN_FLIGHT_MAX, type Numbered } from "./ledger.ts";
+import { randomName } from "../random.ts";
+import { IN_FLIGHT_MAX, isNumbered, type Numbered } from "./ledger.ts";
 
 /** What the page publishes by itself. `sent`: milliseconds of this page's own clock. */
 export interface FlowData extends Numbered {
@@ -86,7 +87,7 @@ export class Flow {
   }
 
   #renew(): void {
-    this.#series = crypto.randomUUID().slice(0, 13);
+    this.#series = randomName(6);
     this.#n = this.#acked = 0;
     this.#ackedEarly.clear();
     this.#options.begin(this.#series);
@@ -96,7 +97,6 @@ export class Flow {
 /** Reads what another page, or this one, has published. Null for what is something else. */
 export function flowData(data: unknown): FlowData | null {
   if (typeof data !== "object" || data === null) return null;
-  const { series, n, acked, sent } = data as Record<string, unknown>;
-  const fits = typeof series === "string" && [n, acked, sent].every(Number.isFinite);
-  return fits ? (data as FlowData) : null;
+  const { sent } = data as Record<string, unknown>;
+  return isNumbered(data) && Number.isFinite(sent) ? (data as FlowData) : null;
 }

@@ -8,7 +8,7 @@ const ROWS_MAX = 200;
 /** "What happened": the newest first. */
 export class History {
   readonly #list = byId("past");
-  #narrator = new Narrator();
+  readonly #narrators = new WeakMap<object, Narrator>();
 
   constructor() {
     const details = byId<HTMLInputElement>("details");
@@ -17,8 +17,11 @@ export class History {
     show();
   }
 
-  record(record: TimelineRecord, mode: Mode): void {
-    const { text, tone } = this.#narrator.tell(record, mode);
+  /** What `bus` has noted; its times count from its own beginning. */
+  record(bus: object, record: TimelineRecord, mode: Mode): void {
+    const narrator = this.#narrators.get(bus) ?? new Narrator();
+    this.#narrators.set(bus, narrator);
+    const { text, tone } = narrator.tell(record, mode);
     this.#add(text, tone, record.transport);
   }
 

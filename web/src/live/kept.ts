@@ -1,3 +1,4 @@
+import { randomName } from "../random.ts";
 import { Ledger } from "./ledger.ts";
 import type { Mode } from "./line.ts";
 
@@ -14,7 +15,7 @@ const KEY = "tricast-live";
 /** A page that is left may take a moment to let go. */
 const LOCK_PATIENCE_MS = 2500;
 
-export const newClient = (): string => `web-${crypto.randomUUID().replaceAll("-", "").slice(0, 10)}`;
+export const newClient = (): string => `web-${randomName(5)}`;
 
 /** Null where there is nothing, or where another tab goes on with it: a duplicated tab has a copy of it. */
 export async function restore(): Promise<KeptTab | null> {

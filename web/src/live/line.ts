@@ -26,7 +26,7 @@ export interface LineEvents {
   gap: (gap: Gap) => void;
   /** What carries from now on; null while nothing does. */
   transport: (transport: TransportName | null) => void;
-  record: (record: TimelineRecord, mode: Mode) => void;
+  record: (bus: Bus, record: TimelineRecord, mode: Mode) => void;
   uplink: (isBlocked: boolean) => void;
   /** The mode that was asked for works, and the one before is left. */
   switched: (mode: Mode) => void;
@@ -138,7 +138,7 @@ export class Line {
     listen<Gap>("gap", (gap) => this.#lack(gap));
     listen<TimelineRecord>("timeline", (record) => {
       if (this.#isClosed || this.#left.has(leg)) return;
-      this.#on.record(record, mode);
+      this.#on.record(bus, record, mode);
     });
     listen<{ transport: TransportName | null }>(
       "transport",

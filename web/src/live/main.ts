@@ -74,7 +74,7 @@ async function start(): Promise<void> {
         strip.carry(transport);
         showState(transport);
       },
-      record: (record, mode) => history.record(record, mode),
+      record: (bus, record, mode) => history.record(bus, record, mode),
       uplink: (isBlocked) => {
         blocked = isBlocked ? "receives, but nothing can be sent from here" : "";
         write(byId("detail"), blocked);

@@ -15,6 +15,7 @@ export interface Counter {
   /** Who counts: it goes into the result. */
   readonly where: "middlebox" | "page";
   read(buses: ReadonlyMap<TransportName, Bus>): Promise<UsageByTransport>;
+  close(): void;
 }
 
 /** On the wire, with headers and frames. Other pages that use the middlebox are counted too. */
@@ -30,15 +31,18 @@ export class MiddleboxCounter implements Counter {
     const { counters } = await this.#box.state();
     return counters.kinds;
   }
+
+  close(): void {}
 }
 
 /** What the page sees: contents only, and as many requests as the browser reports when they end. */
 export class PageCounter implements Counter {
   readonly where = "page";
+  readonly #observer: PerformanceObserver;
   readonly #requests: Record<TransportName, number> = { ws: 0, sse: 0, poll: 0 };
 
   constructor() {
-    const observer = new PerformanceObserver((list) => {
+    this.#observer = new PerformanceObserver((list) => {
       for (const { name } of list.getEntries()) {
         const kind = new URL(name).pathname.split("/").at(-1);
         const transport = TRANSPORTS.find((transport) => transport === kind);
@@ -47,7 +51,7 @@ export class PageCounter implements Counter {
       // The browser keeps only so many of them.
       performance.clearResourceTimings();
     });
-    observer.observe({ type: "resource", buffered: false });
+    this.#observer.observe({ type: "resource", buffered: false });
   }
 
   async read(buses: ReadonlyMap<TransportName, Bus>): Promise<UsageByTransport> {
@@ -56,6 +60,10 @@ export class PageCounter implements Counter {
       return { requests: this.#requests[name], up: stats?.bytesSent ?? 0, down: stats?.bytesReceived ?? 0 };
     };
     return { ws: usage("ws"), sse: usage("sse"), poll: usage("poll") };
+  }
+
+  close(): void {
+    this.#observer.disconnect();
   }
 }
 

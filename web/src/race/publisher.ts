@@ -70,9 +70,12 @@ export class Publisher {
         signal: AbortSignal.timeout(10_000),
       });
       if (!response.ok) throw new Error(`status ${response.status}`);
-      await response.arrayBuffer();
-      if (counts) this.sent += n;
+      const answers: { type: string }[] = await response.json();
+      const refused = answers.filter(({ type }) => type !== "reply").length;
+      this.failed += refused;
+      if (counts) this.sent += n - refused;
       this.requests++;
+      if (refused) await new Promise((wake) => setTimeout(wake, 200));
     } catch {
       this.failed += n;
       await new Promise((wake) => setTimeout(wake, 200));

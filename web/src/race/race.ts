@@ -1,5 +1,6 @@
 import type { TransportName } from "@tricast/client";
 import type { Page } from "../page.ts";
+import { randomName } from "../random.ts";
 import { TRANSPORTS } from "../ui/transports.ts";
 import { type Counter, difference, MiddleboxCounter, PageCounter, type Usage } from "./counters.ts";
 import { Lane } from "./lane.ts";
@@ -60,7 +61,7 @@ export class Race {
   });
 
   constructor(page: Page, settings: Settings) {
-    const race = crypto.randomUUID();
+    const race = randomName(16);
     const topic = `race.${race.slice(0, 8)}`;
     this.#page = page;
     this.#settings = settings;
@@ -106,6 +107,7 @@ export class Race {
     } finally {
       await this.#publisher.stop();
       await Promise.all(this.lanes.map(({ bus }) => bus.close()));
+      this.#counter.close();
     }
   }
 
