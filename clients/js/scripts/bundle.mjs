@@ -1,19 +1,9 @@
-/** node bundle.mjs ENTRY FILE: one module with all that ENTRY needs, for a page without any tools. */
+/** node bundle.mjs ENTRY FILE: ENTRY with what it needs, for a page without any tools; what it loads later lies beside. */
 
-import { writeFileSync } from "node:fs";
-import { resolve } from "node:path";
-import { build } from "vite";
+import { basename, dirname, resolve } from "node:path";
+import { rolldown } from "rolldown";
 
 const [entry, file] = process.argv.slice(2);
-const { output } = await build({
-  configFile: false,
-  logLevel: "warn",
-  build: {
-    rolldownOptions: { input: resolve(entry), preserveEntrySignatures: "strict" },
-    write: false,
-    minify: false,
-    target: "es2022",
-    modulePreload: false,
-  },
-});
-writeFileSync(file, output[0].code);
+const bundle = await rolldown({ input: resolve(entry), transform: { target: "es2022" } });
+await bundle.write({ dir: dirname(resolve(file)), entryFileNames: basename(file), format: "esm" });
+await bundle.close();

@@ -2,28 +2,14 @@
 
 import type { TransportName } from "./wire/messages.js";
 
-/** Open a link, at the cursor of now. One of the same transport that is open is closed. */
-export interface Open {
-  do: "open";
-  transport: TransportName;
-  why: string;
-}
-
-/** Send an echo, and tell `onProven` or `onUnproven`. */
-export interface Prove {
-  do: "prove";
-  transport: TransportName;
-}
-
-/** What this one brings is delivered from now on, and nothing else. */
-export interface Carry {
-  do: "carry";
-  transport: TransportName;
-  why: string;
-}
-
-export interface Close {
-  do: "close";
+/**
+ * - "open" a link, at the cursor of now. One of the same transport that is open is closed.
+ * - "prove" it: send an echo, and tell `onProven` or `onUnproven`.
+ * - "carry": what this one brings is delivered from now on, and nothing else.
+ * - "close" it.
+ */
+export interface Step {
+  do: "open" | "prove" | "carry" | "close";
   transport: TransportName;
   why: string;
 }
@@ -41,4 +27,4 @@ export interface Note {
   detail: string;
 }
 
-export type Action = Open | Prove | Carry | Close | CheckOnline | Note;
+export type Action = Step | CheckOnline | Note;

@@ -2,7 +2,7 @@
 
 import { Delivery } from "./delivery.js";
 import { Echoes } from "./echoes.js";
-import { BusClosed, ConnectFailed } from "./errors.js";
+import { BusClosed, CommandError, ConnectFailed, ConnectionLost } from "./errors.js";
 import { Race } from "./fallback.js";
 import { Keeper } from "./keeper.js";
 import { followPage } from "./lifecycle.js";
@@ -14,13 +14,11 @@ import { Outlet } from "./outlet.js";
 import { Publication } from "./publish.js";
 import { randomName } from "./random.js";
 import { type Item, Session } from "./session.js";
-import { SharedLink } from "./share.js";
-import { TimeIsUp, within } from "./time.js";
+import { within } from "./time.js";
 import { type Stats, Timeline, type TimelineRecord } from "./timeline.js";
 import type { Target } from "./transports/base.js";
-import { EventSourceLink } from "./transports/eventsource.js";
+import { eventLink } from "./transports/late.js";
 import { LongPollLink } from "./transports/longpoll.js";
-import { SSELink } from "./transports/sse.js";
 import { WebSocketLink } from "./transports/websocket.js";
 import type { Uplink } from "./uplink.js";
 import { topicList } from "./wire/commands.js";
@@ -91,9 +89,8 @@ export class Bus extends EventTarget implements AsyncIterable<Item>, AsyncDispos
   readonly #inbox = INBOX_PREFIX + randomName(16);
   readonly #echoes = new Echoes(this.#inbox);
   readonly #outlet: Outlet;
-  readonly #unfollow: () => void;
+  readonly #life = new AbortController();
   #changing: Promise<unknown> = Promise.resolve();
-  #ended = false;
 
   constructor(url: string | URL, options: ConnectOptions) {
     super();
@@ -116,12 +113,11 @@ export class Bus extends EventTarget implements AsyncIterable<Item>, AsyncDispos
       race: () => new Race(transports, options.policy),
       link: linksTo(this.#target, options),
       isOnline: (timeout) => isOnline(this.#target, timeout),
-      onTransport: (transport, previous) => this.#tell("transport", { transport, previous }),
-      onUplink: (uplink) => this.#tell("uplink", { uplink }),
+      tell: (type, detail) => this.#tell(type, detail),
       onEnd: (error) => this.#end(error),
     });
-    this.#unfollow = followPage(this.#keeper, () => isOnline(this.#target, 3));
-    options.signal?.addEventListener("abort", () => this.close(), { once: true });
+    followPage(this.#keeper, () => isOnline(this.#target, 3), this.#life.signal);
+    options.signal?.addEventListener("abort", () => this.close());
     this.opened = this.#open(options.openTimeout ?? OPEN_TIMEOUT);
     this.opened.catch(() => {}); // whoever does not look at it hears of it by `error`
     if (options.signal?.aborted) this.close();
@@ -130,13 +126,11 @@ export class Bus extends EventTarget implements AsyncIterable<Item>, AsyncDispos
   async #open(timeout: number): Promise<void> {
     this.#keeper.begin().catch((error) => this.#end(error));
     try {
-      await within(timeout, undefined, (signal) => this.#keeper.up(signal));
+      const failed = ({ message }: Error) => new ConnectFailed(`${message} at ${this.#target.url}\n${this.#timeline}`);
+      await within(timeout, undefined, (signal) => this.#keeper.up(signal), failed);
     } catch (error) {
-      if (!(error instanceof TimeIsUp)) throw error;
-      const text = `nothing worked within ${timeout} s at ${this.#target.url}\n${this.#timeline}`;
-      const failed = new ConnectFailed(text);
-      this.#end(failed);
-      throw failed;
+      this.#end(error as Error);
+      throw error;
     }
   }
 
@@ -150,11 +144,10 @@ export class Bus extends EventTarget implements AsyncIterable<Item>, AsyncDispos
   }
 
   #end(error: Error): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    this.#unfollow();
+    if (this.#life.signal.aborted) return;
+    this.#life.abort();
     this.#keeper.end(error);
-    this.#echoes.end();
+    this.#echoes.end(error);
     if (!(error instanceof BusClosed)) this.#tell("error", error);
     this.#tell("close", null);
   }
@@ -194,20 +187,13 @@ export class Bus extends EventTarget implements AsyncIterable<Item>, AsyncDispos
   }
 
   get stats(): Stats {
-    const { received, lost, duplicated, gaps } = this.#delivery;
-    const { reconnects, switches, timeToFirst } = this.#keeper;
-    const { traffic } = this.#target;
+    const { received, sent } = this.#target.traffic;
     return {
-      received,
-      lost,
-      duplicated,
+      ...this.#delivery.counts,
+      ...this.#keeper.counts,
       duplicatesDropped: this.#session.counts.duplicates,
-      gaps,
-      reconnects,
-      switches,
-      timeToFirst,
-      bytesReceived: traffic.received,
-      bytesSent: traffic.sent,
+      bytesReceived: received,
+      bytesSent: sent,
     };
   }
 
@@ -234,7 +220,14 @@ export class Bus extends EventTarget implements AsyncIterable<Item>, AsyncDispos
    * another TransportError where it does not come back in time, or the server's CommandError.
    */
   async echo(data: Data, options: CallOptions = {}): Promise<Data> {
-    return this.#echoes.send(this.#keeper, data, options.timeout ?? ECHO_TIMEOUT, options.signal);
+    const { timeout = ECHO_TIMEOUT, signal } = options;
+    const work = async (life: AbortSignal) => {
+      const link = await this.#keeper.sending(life);
+      return this.#echoes.send((echo) => this.#keeper.send(link, echo), data, life);
+    };
+    const back = await within(timeout, signal, work, ({ message }) => new ConnectionLost(message));
+    if (back instanceof CommandError) throw back;
+    return back as Data;
   }
 
   /**
@@ -260,11 +253,7 @@ export class Bus extends EventTarget implements AsyncIterable<Item>, AsyncDispos
       await this.#keeper.changeTopics({ action, topics }, signal);
     });
     this.#changing = change.catch(() => {});
-    try {
-      await change;
-    } catch (error) {
-      throw error instanceof TimeIsUp ? new ConnectFailed(`no transport has worked for ${CHANGE_TIMEOUT} s`) : error;
-    }
+    await change;
   }
 
   // What comes
@@ -291,10 +280,8 @@ export class Bus extends EventTarget implements AsyncIterable<Item>, AsyncDispos
 }
 
 function linksTo(target: Target, { sse, share = canShare() }: ConnectOptions) {
-  const stream = () => (sse === "eventsource" ? new EventSourceLink(target) : new SSELink(target));
   return (name: TransportName) => {
     if (name === "ws") return new WebSocketLink(target);
-    if (name === "poll") return new LongPollLink(target);
-    return share ? new SharedLink(target, stream) : stream();
+    return name === "sse" ? eventLink(target, sse === "eventsource", share) : new LongPollLink(target);
   };
 }

@@ -12,10 +12,7 @@ import type { Message } from "./wire/messages.js";
  * session, here it is only checked.
  */
 export class Delivery {
-  received = 0;
-  gaps = 0;
-  lost = 0;
-  duplicated = 0;
+  readonly counts = { received: 0, lost: 0, duplicated: 0, gaps: 0 };
   readonly #mailbox: Mailbox;
   readonly #inbox: string;
   readonly #onInbox: (message: Message) => void;
@@ -32,8 +29,8 @@ export class Delivery {
     if (item.type === "gap") {
       const topics = item.topics.filter((topic) => topic !== this.#inbox);
       if (!topics.length) return;
-      this.gaps += 1;
-      this.lost += Number(item.exact);
+      this.counts.gaps += 1;
+      this.counts.lost += Number(item.exact);
       this.#mailbox.put({ ...item, topics }, before);
     } else if (item.topic === this.#inbox) {
       this.#onInbox(item);
@@ -44,9 +41,9 @@ export class Delivery {
   }
 
   #count(message: Message): void {
-    this.received += 1;
+    this.counts.received += 1;
     const cursor = Cursor.parse(message.cursor);
-    if (cursor?.isWithin(this.#last)) this.duplicated += 1;
+    if (cursor?.isWithin(this.#last)) this.counts.duplicated += 1;
     this.#last = cursor;
   }
 }

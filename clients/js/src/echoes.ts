@@ -1,60 +1,54 @@
-/** Echoes of the user's own data, up, through the bus and down again. They share the client's inbox. */
+/** Echoes through the bus into the client's own inbox. */
 
-import { BusClosed, CommandError, ConnectionLost } from "./errors.js";
-import type { Keeper } from "./keeper.js";
+import { CommandError } from "./errors.js";
 import { randomName } from "./random.js";
-import { ECHO_EVENT } from "./runner.js";
-import { Pulse, TimeIsUp, within } from "./time.js";
+import { Pulse } from "./time.js";
+import type { Answer } from "./transports/base.js";
 import { base64Of, bytesOf, isObject } from "./wire/json.js";
-import type { Data, Message } from "./wire/messages.js";
+import type { Data, Echo, Message } from "./wire/messages.js";
 
 export class Echoes {
   readonly #inbox: string;
   readonly #pulse = new Pulse();
   /** By what tells them apart; undefined while on the way. */
   readonly #echoes = new Map<string, Data | undefined>();
-  #over = false;
+  #end: Error | null = null;
 
   constructor(inbox: string) {
     this.#inbox = inbox;
   }
 
   /**
-   * `data`, once it is back. Rejects with UplinkBlocked where nothing can be sent, another TransportError where it does
-   * not come back within `timeout` seconds, the server's CommandError, BusClosed, or the signal's reason.
+   * `data`, once it is back, or the error with which the server has answered. Rejects with what `send` rejects with, and
+   * with the signal's reason.
    */
-  async send(keeper: Keeper, data: Data, timeout: number, signal?: AbortSignal): Promise<Data> {
-    const nonce = randomName(8);
-    this.#echoes.set(nonce, undefined);
-    const envelope = data instanceof Uint8Array ? { echo: nonce, data_b64: base64Of(data) } : { echo: nonce, data };
+  async send(send: (echo: Echo) => Promise<Answer>, data: Data, signal: AbortSignal): Promise<Data | CommandError> {
+    const echo = randomName(8);
+    const envelope = data instanceof Uint8Array ? { echo, data_b64: base64Of(data) } : { echo, data };
+    this.#echoes.set(echo, undefined);
     try {
-      return await within(timeout, signal, async (life) => {
-        const link = await keeper.sending(life);
-        const answer = await keeper.send(link, { action: "echo", data: envelope, reply_to: this.#inbox });
-        if (answer instanceof CommandError) throw answer;
-        await this.#pulse.until(() => this.#over || this.#echoes.get(nonce) !== undefined, life);
-        const echo = this.#echoes.get(nonce);
-        if (echo === undefined) throw new BusClosed("the bus was closed");
-        return echo;
-      });
-    } catch (error) {
-      throw error instanceof TimeIsUp ? new ConnectionLost(`no echo came back within ${timeout} s`) : error;
+      const answer = await send({ action: "echo", data: envelope, reply_to: this.#inbox });
+      if (answer instanceof CommandError) return answer;
+      await this.#pulse.until(() => {
+        if (this.#end) throw this.#end;
+        return this.#echoes.get(echo) !== undefined;
+      }, signal);
+      return this.#echoes.get(echo) as Data;
     } finally {
-      this.#echoes.delete(nonce);
+      this.#echoes.delete(echo);
     }
   }
 
   /** A message of the inbox has come. */
-  take({ event, data }: Message): void {
-    if (event !== ECHO_EVENT || !isObject(data) || !this.#echoes.has(`${data.echo}`)) return;
-    const echoed = data.data_b64 === undefined ? (data.data ?? null) : bytesOf(data.data_b64);
-    this.#echoes.set(`${data.echo}`, echoed);
+  take({ data }: Message): void {
+    if (!isObject(data) || !this.#echoes.has(`${data.echo}`)) return;
+    this.#echoes.set(`${data.echo}`, "data_b64" in data ? bytesOf(data.data_b64) : (data.data ?? null));
     this.#pulse.notify();
   }
 
   /** None will come any more. */
-  end(): void {
-    this.#over = true;
+  end(error: Error): void {
+    this.#end = error;
     this.#pulse.notify();
   }
 }

@@ -122,7 +122,7 @@ export class GapError extends TricastError {
   override readonly code = "gap";
 
   constructor(readonly gap: Gap) {
-    super(`messages of ${gap.topics.join(", ")} up to ${gap.cursor} were lost: ${gap.reason}`);
+    super(`messages of ${gap.topics} up to ${gap.cursor} were lost: ${gap.reason}`);
   }
 }
 
@@ -135,20 +135,20 @@ export class BusClosed extends TricastError {
   override readonly code = "closed";
 }
 
-const COMMAND_ERRORS: Record<string, typeof CommandError> = {
-  bad_request: BadRequest,
-  unknown_action: UnknownAction,
-  unauthorized: Unauthorized,
-  forbidden: Forbidden,
-  conflict: Conflict,
-  too_large: TooLarge,
-  too_many: TooMany,
-  rate_limited: RateLimited,
-  unavailable: Unavailable,
-};
+const COMMAND_ERRORS = [
+  BadRequest,
+  UnknownAction,
+  Unauthorized,
+  Forbidden,
+  Conflict,
+  TooLarge,
+  TooMany,
+  RateLimited,
+  Unavailable,
+];
 
 /** The error for a code from the wire; an unknown code becomes a plain CommandError that names it. */
 export function commandError(code: string, message: string, retryAfter: number | null = null): CommandError {
-  const known = Object.hasOwn(COMMAND_ERRORS, code) ? COMMAND_ERRORS[code] : undefined;
-  return known ? new known(message, retryAfter) : new CommandError(`${code}: ${message}`, retryAfter);
+  const errors = COMMAND_ERRORS.map((kind) => new kind(message, retryAfter));
+  return errors.find((error) => error.code === code) ?? new CommandError(`${code}: ${message}`, retryAfter);
 }

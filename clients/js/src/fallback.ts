@@ -10,7 +10,7 @@
  * at all; where it cannot, nothing is held against any transport.
  */
 
-import type { Action, Note } from "./actions.js";
+import type { Action, Note, Step } from "./actions.js";
 import { Lane, Pauses } from "./lanes.js";
 import { POLICY, type Policy } from "./policy.js";
 import { Round } from "./rounds.js";
@@ -26,11 +26,10 @@ import type { TransportName } from "./wire/messages.js";
 export class Race {
   readonly policy: Policy;
   readonly #lanes: Lane[];
-  readonly #jitter: () => number;
   readonly #round: Round;
   readonly #search: UplinkSearch;
   readonly #pauses: Pauses;
-  #actions: Action[] = [];
+  readonly #actions: Action[] = [];
   #carrier: Lane | null = null;
   #carriedAt = 0;
   // Of this round: who has failed, whether the server itself has said no, whether it is being asked.
@@ -41,8 +40,7 @@ export class Race {
   /** `transports`: the best first. */
   constructor(transports: readonly TransportName[], policy: Partial<Policy> = {}, jitter: () => number = Math.random) {
     this.policy = { ...POLICY, ...policy };
-    this.#lanes = transports.map((name, rank) => new Lane(name, rank, this.policy));
-    this.#jitter = jitter;
+    this.#lanes = transports.map((name, rank) => new Lane(name, rank, this.policy, jitter));
     this.#round = new Round(this.#lanes, this.policy);
     this.#search = new UplinkSearch(this.policy, jitter);
     this.#pauses = new Pauses(this.policy, jitter);
@@ -72,10 +70,10 @@ export class Race {
     const lane = this.#lane(transport);
     if (lane.state !== "opening") return [];
     lane.state = "greeted";
-    this.#actions.push({ do: "prove", transport });
+    this.#say("prove", lane);
     if (!this.#carrier && lane.isTrusted(now)) {
       lane.proven = true;
-      this.#works(lane, now, "its hello came, and it worked a while ago");
+      this.#works(lane, now, "hello came, and it worked lately");
     } else if (this.#search.since === null && !this.#isSettled) {
       this.#search.begin(now);
     }
@@ -102,7 +100,7 @@ export class Race {
       if (lane.proven) this.#seekUplink(lane, now);
     } else if (this.#isSettled) {
       this.#fails(lane, now);
-      this.#close(lane, why || "no echo came back");
+      this.#close(lane, why || "no echo");
     }
     return this.#act(now);
   }
@@ -112,7 +110,7 @@ export class Race {
     const lane = this.#lane(transport);
     if (lane !== this.#carrier || !lane.proven) return [];
     this.#seekUplink(lane, now);
-    this.#actions.push({ do: "prove", transport });
+    this.#say("prove", lane);
     return this.#act(now);
   }
 
@@ -192,10 +190,10 @@ export class Race {
   onOnline(now: number, online: boolean): Action[] {
     this.#checking = false;
     if (online) {
-      this.#note(null, "online", "the server can be reached, but no transport gets through");
+      this.#note(null, "online", "the server answers, but no transport works");
       this.#confirm(now);
     } else {
-      this.#note(null, "offline", "nothing answers, not even /healthz");
+      this.#note(null, "offline", "nothing answers");
       for (const lane of this.#lanes) lane.acquit();
       for (const lane of this.#failed) lane.fails = Math.max(0, lane.fails - 1);
     }
@@ -208,9 +206,9 @@ export class Race {
     const due = this.#probes().filter(([, when]) => now >= when);
     if (this.#carrier && this.#search.isDue(now)) {
       this.#search.plan(now);
-      this.#actions.push({ do: "prove", transport: this.#carrier.name });
+      this.#say("prove", this.#carrier);
     }
-    for (const [lane] of due) this.#open(lane, now, "to see whether it works by now");
+    for (const [lane] of due) this.#open(lane, now, "does it work by now?");
     return this.#act(now);
   }
 
@@ -229,9 +227,7 @@ export class Race {
     this.#settle(now);
     const pending = this.#checking || this.#round.times().length || this.#lanes.some((lane) => lane.isOpen);
     if (!pending) this.#roundOver(now);
-    const actions = this.#actions;
-    this.#actions = [];
-    return actions;
+    return this.#actions.splice(0);
   }
 
   #take(now: number): Lane | undefined {
@@ -283,19 +279,19 @@ export class Race {
 
   #open(lane: Lane, now: number, why = ""): void {
     lane.opens(now);
-    this.#actions.push({ do: "open", transport: lane.name, why });
+    this.#say("open", lane, why);
     this.#forgetUnlessGreeted();
   }
 
   #close(lane: Lane, why: string): void {
     lane.state = "idle";
     lane.proven = false;
-    this.#actions.push({ do: "close", transport: lane.name, why });
+    this.#say("close", lane, why);
   }
 
   #fails(lane: Lane, now: number): void {
     lane.failsToWork();
-    lane.planProbe(now, this.#jitter());
+    lane.planProbe(now);
     this.#failed.push(lane);
     this.#forgetUnlessGreeted();
   }
@@ -304,7 +300,7 @@ export class Race {
     this.#confirm(now);
     const carrier = this.#carrier;
     if (!carrier?.proven || lane.rank < carrier.rank) this.#carry(lane, now, why);
-    if (lane !== this.#carrier) this.#close(lane, "another one works");
+    if (lane !== this.#carrier) this.#close(lane, "another works");
     this.#calm(now);
   }
 
@@ -315,9 +311,9 @@ export class Race {
     lane.state = "carrying";
     this.#carrier = lane;
     this.#carriedAt = now;
-    this.#actions.push({ do: "carry", transport: lane.name, why });
-    if (old) this.#close(old, `${lane.name} has taken over`);
-    for (const other of this.#lanes) if (!other.isOpen) other.planProbe(now, this.#jitter());
+    this.#say("carry", lane, why);
+    if (old) this.#close(old, `${lane.name} works`);
+    for (const other of this.#lanes) if (!other.isOpen) other.planProbe(now);
   }
 
   /** The carrier works in both directions: what is worse is not needed. */
@@ -328,7 +324,7 @@ export class Race {
     for (const lane of this.#candidates()) {
       if (lane.rank < carrier.rank) continue;
       this.#close(lane, `${carrier.name} works`);
-      lane.planProbe(now, this.#jitter());
+      lane.planProbe(now);
     }
   }
 
@@ -349,9 +345,13 @@ export class Race {
   #confirm(now: number): void {
     for (const lane of this.#lanes) {
       if (!lane.confirm(now)) continue;
-      this.#note(lane.name, "quarantine", `for ${(lane.quarantinedUntil - now).toFixed()} s: it keeps being cut`);
-      lane.planProbe(now, this.#jitter());
+      this.#note(lane.name, "quarantine", `for ${(lane.quarantinedUntil - now).toFixed()} s`);
+      lane.planProbe(now);
     }
+  }
+
+  #say(action: Step["do"], { name }: Lane, why = ""): void {
+    this.#actions.push({ do: action, transport: name, why });
   }
 
   #note(transport: TransportName | null, what: Note["what"], detail: string): void {
@@ -390,18 +390,18 @@ export class Race {
     const blocked = !pending || search.isOver(now);
     const [first] = this.#greeted();
     if (!this.#carrier && first && (blocked || search.isLate(now))) {
-      this.#carry(first, now, blocked ? "no transport can send" : "no echo came yet");
+      this.#carry(first, now, blocked ? "none can send" : "no echo came yet");
     }
     if (blocked && this.#carrier) this.#isBlocked(this.#carrier, now);
   }
 
   #isBlocked(carrier: Lane, now: number): void {
     this.#search.block(now);
-    this.#note(carrier.name, "uplink", "blocked: messages come, but none can be sent");
+    this.#note(carrier.name, "uplink", "blocked");
     for (const lane of this.#candidates()) {
       if (!lane.muted) continue;
       this.#fails(lane, now);
-      this.#close(lane, "no echo came back");
+      this.#close(lane, "no echo");
     }
   }
 
@@ -411,7 +411,7 @@ export class Race {
     for (const lane of this.#greeted()) {
       lane.muted = false;
       this.#search.begin(now);
-      this.#actions.push({ do: "prove", transport: lane.name });
+      this.#say("prove", lane);
     }
   }
 }

@@ -1,6 +1,7 @@
 /** Keeps a subscription carried: does what the race decides, and tells it what happened. */
 
-import type { Action, Open } from "./actions.js";
+import type { Action, Step } from "./actions.js";
+import type { BusEventMap } from "./client.js";
 import type { Delivery } from "./delivery.js";
 import { CommandError, ConnectFailed, ConnectionLost, TransportError, TricastError, UplinkBlocked } from "./errors.js";
 import type { Race } from "./fallback.js";
@@ -30,8 +31,7 @@ export interface Surroundings {
   link: (name: TransportName) => Link;
   /** Whether the server can be reached at all, within so many seconds. Never rejects. */
   isOnline: (timeout: number) => Promise<boolean>;
-  onTransport: (transport: TransportName | null, previous: TransportName | null) => void;
-  onUplink: (uplink: Uplink) => void;
+  tell: <K extends "transport" | "uplink">(type: K, detail: BusEventMap[K]["detail"]) => void;
   /** It is over: the server has refused for good, or there is a defect. */
   onEnd: (error: Error) => void;
 }
@@ -41,10 +41,8 @@ export class Keeper implements Owner {
   transport: TransportName | null = null;
   /** Seconds. */
   dedupeWindow = DEDUPE_WINDOW;
-  reconnects = 0;
-  switches = 0;
-  /** Seconds, null before the first transport worked. */
-  timeToFirst: number | null = null;
+  /** See Stats. */
+  readonly counts = { reconnects: 0, switches: 0, timeToFirst: null as number | null };
   readonly #with: Surroundings;
   readonly #topics: Topics;
   readonly #pulse = new Pulse();
@@ -91,7 +89,7 @@ export class Keeper implements Owner {
   async sending(signal?: AbortSignal): Promise<Link> {
     await this.#until(() => this.#carrier !== null && this.uplink !== "unknown", signal);
     if (this.uplink === "blocked") {
-      throw new UplinkBlocked("messages arrive, but something on the way lets none out");
+      throw new UplinkBlocked("messages come, but none can be sent");
     }
     return (this.#carrier as Runner).link;
   }
@@ -99,7 +97,7 @@ export class Keeper implements Owner {
   /** As `Link.send`; `apart` from the stream as `Link.post`. */
   async send(link: Link, command: Command, apart = false): Promise<Answer> {
     const runner = this.#runners.get(link.name);
-    if (runner?.link !== link) throw new ConnectFailed("the link was replaced");
+    if (runner?.link !== link) throw new ConnectFailed("the link was closed");
     const { held } = this.#with.mailbox;
     try {
       return await runner.send(command, apart);
@@ -245,7 +243,7 @@ export class Keeper implements Owner {
     this.#pulse.notify();
     if (this.#uplink !== this.uplink) {
       this.#uplink = this.uplink;
-      this.#with.onUplink(this.uplink);
+      this.#with.tell("uplink", { uplink: this.uplink });
     }
   }
 
@@ -258,39 +256,38 @@ export class Keeper implements Owner {
 
   #act(action: Action): void {
     const { timeline, isOnline } = this.#with;
-    if (action.do === "open") {
-      this.#open(action);
-    } else if (action.do === "prove") {
-      this.#prove(this.#runners.get(action.transport));
-    } else if (action.do === "carry") {
-      this.#carry(this.#runners.get(action.transport), action.why);
-    } else if (action.do === "close") {
-      this.#drop(action.transport);
-      timeline.note(action.transport, "close", action.why);
-    } else if (action.do === "note") {
+    if (action.do === "note") {
       timeline.note(action.transport, action.what, action.detail);
-    } else {
+    } else if (action.do === "check") {
       const race = this.#race;
       isOnline(race.policy.onlineTimeout).then((online) => {
         if (race === this.#race && !this.#paused) this.#do(race.onOnline(now(), online));
       });
+    } else if (action.do === "open") {
+      this.#open(action);
+    } else {
+      const runner = this.#runners.get(action.transport);
+      if (!runner) return;
+      if (action.do === "prove") this.#prove(runner);
+      else if (action.do === "carry") this.#carry(runner, action.why);
+      else this.#discard(runner, action.why);
     }
   }
 
-  #open({ transport, why }: Open): void {
+  #open({ transport, why }: Step): void {
     const { link, session, mailbox, inbox, timeline } = this.#with;
     const old = this.#drop(transport);
     const runner = new Runner(link(transport), session, mailbox, inbox, this);
     this.#runners.set(transport, runner);
-    const begin = `from ${runner.stream.request.cursor ?? "now"}`;
-    timeline.note(transport, old ? "reopen" : "try", why ? `${begin}, ${why}` : begin);
+    const begin = runner.stream.request.cursor ?? "now";
+    timeline.note(transport, old ? "reopen" : "try", `from ${begin}${why && `, ${why}`}`);
     runner.run().catch((error) => this.#with.onEnd(error));
   }
 
-  #prove(runner: Runner | undefined): void {
+  #prove(runner: Runner): void {
     // Beside a link that carries it must have caught up, so that nothing waits for it at the switch.
     const throughBus = this.#carrier !== null && this.#carrier !== runner;
-    runner?.prove(throughBus, this.#race.policy.proofTimeout).catch((error) => this.#with.onEnd(error));
+    runner.prove(throughBus, this.#race.policy.proofTimeout).catch((error) => this.#with.onEnd(error));
   }
 
   #drop(name: TransportName): boolean {
@@ -302,15 +299,14 @@ export class Keeper implements Owner {
     return true;
   }
 
-  #carry(runner: Runner | undefined, why: string): void {
-    if (!runner) return;
+  #carry(runner: Runner, why: string): void {
     const { session, timeline } = this.#with;
     if (this.#carrier) this.#carrier.carrying = false;
     this.#carrier = runner;
-    this.timeToFirst ??= timeline.elapsed;
-    this.reconnects += Number(this.#wasLost);
+    this.counts.timeToFirst ??= timeline.elapsed;
+    this.counts.reconnects += Number(this.#wasLost);
     this.#wasLost = false;
-    this.switches += Number(this.#last !== null && this.#last !== runner.name);
+    this.counts.switches += Number(this.#last !== null && this.#last !== runner.name);
     this.#last = runner.name;
     timeline.note(runner.name, "up", `at ${session.cursor}: ${why}`);
     this.#setTransport(runner.name);
@@ -326,7 +322,7 @@ export class Keeper implements Owner {
   #setTransport(transport: TransportName | null): void {
     const previous = this.transport;
     this.transport = transport;
-    if (transport !== previous) this.#with.onTransport(transport, previous);
+    if (transport !== previous) this.#with.tell("transport", { transport, previous });
   }
 
   // What links tell
@@ -334,31 +330,27 @@ export class Keeper implements Owner {
   greeted(runner: Runner): void {
     if (!this.#isCurrent(runner)) return;
     this.#with.timeline.note(runner.name, "hello", `cursor ${this.#with.session.cursor}`);
-    if (!this.#carrier && !runner.stream.joined) this.#stale(runner, "it began past what others bring");
+    if (!this.#carrier && !runner.stream.joined) this.#stale(runner, "it began too late");
     else this.#do(this.#race.onHello(runner.name, now()));
   }
 
   proven(runner: Runner, rtt: number | null): void {
     if (!this.#isCurrent(runner)) return;
     const { timeline, session, recall } = this.#with;
-    const seen = rtt === null ? "the server has answered" : `came back after ${(rtt * 1000).toFixed(1)} ms`;
+    const seen = rtt === null ? "answered otherwise" : `after ${(rtt * 1000).toFixed(1)} ms`;
     timeline.note(runner.name, "echo", seen);
-    if (runner !== this.#carrier) {
-      if (runner.stream.version !== session.version) {
-        this.#stale(runner, "with other topics");
-        return;
-      }
-      if (!runner.stream.joined) {
-        this.#stale(runner, "it began past what the other one has brought");
-        return;
-      }
-      if (runner.gapped && this.#carrier) {
-        this.#withdraw(runner, `it lacks messages which ${this.#carrier.name} may still bring`);
-        return;
-      }
+    const { version, joined } = runner.stream;
+    if (runner === this.#carrier || (version === session.version && joined && !(runner.gapped && this.#carrier))) {
+      this.#do(this.#race.onProven(runner.name, now(), rtt));
+      if (runner === this.#carrier) recall.save(runner.name);
+    } else if (version !== session.version) {
+      this.#stale(runner, "with other topics");
+    } else if (!joined) {
+      this.#stale(runner, "it began too late");
+    } else {
+      // What it lacks may still come on the link that carries.
+      this.#withdraw(runner, "it lacks messages");
     }
-    this.#do(this.#race.onProven(runner.name, now(), rtt));
-    if (runner === this.#carrier) recall.save(runner.name);
   }
 
   unproven(runner: Runner, why: string): void {
@@ -369,7 +361,7 @@ export class Keeper implements Owner {
 
   overtaken(runner: Runner): boolean {
     if (this.#carrier) {
-      this.#withdraw(runner, "too much has happened since its cursor");
+      this.#withdraw(runner, "too much waits");
       return false;
     }
     this.#prove(runner);
@@ -382,8 +374,8 @@ export class Keeper implements Owner {
     const before = session.cursor;
     for (const item of runner.stream.receive(part)) delivery.deliver(item, before);
     if (part.type === "hello") this.dedupeWindow = part.dedupe_window;
-    if (part.type === "bye") timeline.note(runner.name, "bye", `${part.reason}, ${part.reconnect_after} s`);
-    if (!runner.stream.joined) throw new ConnectionLost("the server is not where this client is");
+    if (part.type === "bye") timeline.note(runner.name, "bye", part.reason);
+    if (!runner.stream.joined) throw new ConnectionLost("the server is somewhere else");
   }
 
   ended(runner: Runner, error: unknown): void {
@@ -418,7 +410,7 @@ export class Keeper implements Owner {
     this.#with.timeline.note(runner.name, "refused", error.message);
     // What was asked for in vain may be asked for no more by now.
     if (runner.stream.version !== this.#with.session.version || this.#topics.takeBack(error)) {
-      this.#stale(runner, "without the topics that were refused");
+      this.#stale(runner, "without what was refused");
     } else {
       this.#with.onEnd(error);
     }
@@ -432,9 +424,13 @@ export class Keeper implements Owner {
     if (this.#isCurrent(runner)) this.#do(this.#race.onStale(runner.name, now(), why));
   }
 
+  #discard({ name }: Runner, why: string): void {
+    this.#drop(name);
+    this.#with.timeline.note(name, "close", why);
+  }
+
   #withdraw(runner: Runner, why: string): void {
-    this.#drop(runner.name);
-    this.#with.timeline.note(runner.name, "close", why);
+    this.#discard(runner, why);
     this.#do(this.#race.onWithdrawn(runner.name, now()));
   }
 }

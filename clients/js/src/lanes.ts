@@ -13,7 +13,6 @@ import type { TransportName } from "./wire/messages.js";
 const STRIKES = 1.5;
 /** Two ages are the same if they differ by less than this part (or a second). */
 const SAME_AGE = 0.1;
-export const DOUBLINGS_MAX = 16;
 
 /** `start`, doubled so many times, but not beyond `most`. */
 export function doubled(start: number, times: number, most: number): number {
@@ -39,6 +38,8 @@ export class Lane {
   probeAt = 0;
   fails = 0;
   quarantinedUntil = 0;
+  readonly #policy: Policy;
+  readonly #jitter: () => number;
   #quarantines = 0;
   #strikes = 0;
   #struckAt = 0;
@@ -48,24 +49,24 @@ export class Lane {
   constructor(
     readonly name: TransportName,
     readonly rank: number,
-    readonly policy: Policy,
-  ) {}
+    policy: Policy,
+    jitter: () => number,
+  ) {
+    this.#policy = policy;
+    this.#jitter = jitter;
+  }
 
   get isOpen(): boolean {
     return this.state !== "idle";
   }
 
-  isQuarantined(now: number): boolean {
-    return now < this.quarantinedUntil;
-  }
-
   /** In quarantine, or will be if the suspicion is confirmed: to be tried after all others. */
   isDoubtful(now: number): boolean {
-    return this.isQuarantined(now) || (this.#suspectedAt !== null && this.#faded(now) + 1 >= STRIKES);
+    return now < this.quarantinedUntil || (this.#suspectedAt !== null && this.#faded(now) + 1 >= STRIKES);
   }
 
   isTrusted(now: number): boolean {
-    return this.provenAt !== null && now - this.provenAt <= this.policy.trust;
+    return this.provenAt !== null && now - this.provenAt <= this.#policy.trust;
   }
 
   opens(now: number): void {
@@ -85,12 +86,12 @@ export class Lane {
     this.state = "idle";
     this.proven = false;
     this.provenAt = null;
-    this.fails = Math.min(this.fails + 1, DOUBLINGS_MAX);
+    this.fails += 1;
   }
 
   /** It had carried for `lived` seconds. Unless that is `blameless`, it may be suspect now. */
   isLost(now: number, lived: number, blameless: boolean, stalled: boolean): void {
-    const { policy } = this;
+    const policy = this.#policy;
     this.state = "idle";
     this.proven = false;
     if (blameless) return;
@@ -104,7 +105,7 @@ export class Lane {
 
   /** Something works: a suspicion that is fresh becomes a strike. Whether that means quarantine. */
   confirm(now: number): boolean {
-    const { policy } = this;
+    const policy = this.#policy;
     const since = this.#suspectedAt;
     this.#suspectedAt = null;
     if (since === null || now - since > policy.confirm) return false;
@@ -112,7 +113,7 @@ export class Lane {
     this.#struckAt = now;
     if (this.#strikes < STRIKES) return false;
     this.quarantinedUntil = now + doubled(policy.quarantineMin, this.#quarantines, policy.quarantineMax);
-    this.#quarantines = Math.min(this.#quarantines + 1, DOUBLINGS_MAX);
+    this.#quarantines += 1;
     // Fading begins at the end of the quarantine: until then nothing can be known.
     this.#strikes = 1;
     this.#struckAt = this.quarantinedUntil;
@@ -124,14 +125,14 @@ export class Lane {
     this.#suspectedAt = null;
   }
 
-  planProbe(now: number, jitter: number): void {
-    const { policy } = this;
-    const delay = spread(doubled(policy.probeMin, this.fails, policy.probeMax), jitter);
+  planProbe(now: number): void {
+    const policy = this.#policy;
+    const delay = spread(doubled(policy.probeMin, this.fails, policy.probeMax), this.#jitter());
     this.probeAt = Math.max(now + delay, this.notBefore);
   }
 
   #faded(now: number): number {
-    return this.#strikes * 0.5 ** (Math.max(0, now - this.#struckAt) / this.policy.strikeHalfLife);
+    return this.#strikes * 0.5 ** (Math.max(0, now - this.#struckAt) / this.#policy.strikeHalfLife);
   }
 }
 
@@ -150,7 +151,7 @@ export class Pauses {
   /** Seconds. At least half of them always pass, the rest is spread over the clients. */
   next(): number {
     const full = doubled(this.#policy.backoffMin, this.#taken, this.#policy.backoffMax);
-    this.#taken = Math.min(this.#taken + 1, DOUBLINGS_MAX);
+    this.#taken += 1;
     return full * (0.5 + 0.5 * this.#jitter());
   }
 

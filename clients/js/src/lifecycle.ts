@@ -12,44 +12,18 @@ const OFFLINE_RETRY = 15;
 
 type Listener = (event: Event & { persisted?: boolean }) => void;
 
-/** Follows them until the function is called that it returns. Where there is no page, only the clock. */
-export function followPage(keeper: Keeper, isOnline: () => Promise<boolean>): () => void {
-  const cleanups: (() => void)[] = [];
-  const on = (target: EventTarget | undefined, name: string, listener: Listener) => {
-    if (!target?.addEventListener) return;
-    target.addEventListener(name, listener as EventListener);
-    cleanups.push(() => target.removeEventListener(name, listener as EventListener));
-  };
+/** Follows them until `signal` aborts. Where there is no page, only the clock. */
+export function followPage(keeper: Keeper, isOnline: () => Promise<boolean>, signal: AbortSignal): void {
+  const on = (target: EventTarget | undefined, name: string, listener: Listener) =>
+    target?.addEventListener?.(name, listener as EventListener, { signal });
   const page = globalThis.document as Document | undefined;
-  followNetwork(keeper, isOnline, on, cleanups);
-  // A page with open connections is not kept for the way back.
-  on(globalThis, "pagehide", () => keeper.pause("the page is left"));
-  on(globalThis, "pageshow", (event) => event.persisted && keeper.resume("the page is back"));
-  on(page, "resume", () => keeper.check("the page was frozen"));
-  let hiddenAt = 0;
-  on(page, "visibilitychange", () => {
-    if (page?.visibilityState === "hidden") hiddenAt = Date.now();
-    else if (Date.now() - hiddenAt > HIDDEN * 1000) keeper.check("the page was hidden");
-  });
-  cleanups.push(followClock(() => page?.visibilityState !== "hidden" && keeper.check("the clock has jumped")));
-  return () => {
-    for (const cleanup of cleanups) cleanup();
-  };
-}
-
-function followNetwork(
-  keeper: Keeper,
-  isOnline: () => Promise<boolean>,
-  on: (target: EventTarget, name: string, listener: Listener) => void,
-  cleanups: (() => void)[],
-): void {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let away = false;
   // Browsers may be wrong: they also say so where the server is on this machine.
   const look = async () => {
     const online = await isOnline();
     if (!away) return;
-    if (online) keeper.resume("the server can be reached");
+    if (online) keeper.resume("the server answers");
     else keeper.pause("the network is away");
     timer = setTimeout(look, OFFLINE_RETRY * 1000);
   };
@@ -65,11 +39,24 @@ function followNetwork(
     stop();
     keeper.hurry("the network is back");
   });
-  cleanups.push(stop);
+  // A page with open connections is not kept for the way back.
+  on(globalThis, "pagehide", () => keeper.pause("the page is left"));
+  on(globalThis, "pageshow", (event) => event.persisted && keeper.resume("the page is back"));
+  on(page, "resume", () => keeper.check("the page was frozen"));
+  let hiddenAt = 0;
+  on(page, "visibilitychange", () => {
+    if (page?.hidden) hiddenAt = Date.now();
+    else if (Date.now() - hiddenAt > HIDDEN * 1000) keeper.check("the page was hidden");
+  });
+  const clock = followClock(() => page?.hidden || keeper.check("the clock has jumped"));
+  signal.addEventListener("abort", () => {
+    stop();
+    clearInterval(clock);
+  });
 }
 
 /** Timers stand still while a machine sleeps, the time of day does not. */
-function followClock(onJump: () => void): () => void {
+function followClock(onJump: () => void): ReturnType<typeof setInterval> {
   let last = Date.now();
   const timer = setInterval(() => {
     const passed = Date.now() - last;
@@ -78,5 +65,5 @@ function followClock(onJump: () => void): () => void {
   }, TICK * 1000);
   // It should not keep a program alive.
   (timer as { unref?: () => void }).unref?.();
-  return () => clearInterval(timer);
+  return timer;
 }

@@ -66,7 +66,7 @@ export function transportsOf({ transports = TRANSPORTS }: ConnectOptions): Trans
 /** Throws TypeError for what cannot be meant. */
 export function targetOf(url: string | URL, options: ConnectOptions): Target {
   const { client = randomName(8), echo = true, token, headers = {} } = options;
-  if (!isName(client)) throw new TypeError("client is 1 to 64 characters of A-Za-z0-9_-");
+  if (!isName(client)) throw new TypeError("client is no name: 1 to 64 of A-Za-z0-9_-");
   return {
     url: baseUrl(url),
     client,
@@ -89,18 +89,15 @@ function baseUrl(address: string | URL): URL {
   // The setter would not change between special and other schemes, but these are all special.
   url.protocol = url.protocol.replace("ws", "http");
   if (!/^https?:$/.test(url.protocol)) {
-    throw new TypeError(`${address} is no address of a server; one looks like http://127.0.0.1:8080`);
+    throw new TypeError(`${address} is no address like http://127.0.0.1:8080`);
   }
-  if (!url.pathname.endsWith("/")) url.pathname += "/";
+  url.pathname = url.pathname.replace(/\/?$/, "/");
   url.search = url.hash = "";
   return url;
 }
 
 /** Whether tabs can find out which of them leads, and tell the others what comes. */
 export function canShare(): boolean {
-  return (
-    globalThis.location !== undefined &&
-    globalThis.navigator?.locks !== undefined &&
-    globalThis.BroadcastChannel !== undefined
-  );
+  const { location, navigator, BroadcastChannel } = globalThis as Partial<typeof globalThis>;
+  return !!(location && navigator?.locks && BroadcastChannel);
 }

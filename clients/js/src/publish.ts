@@ -16,7 +16,7 @@ import {
   UplinkBlocked,
 } from "./errors.js";
 import type { Keeper } from "./keeper.js";
-import { now, sleep, TimeIsUp, within } from "./time.js";
+import { now, sleep, within } from "./time.js";
 import type { Answer, Link } from "./transports/base.js";
 import { Cursor } from "./wire/cursor.js";
 import type { Publish, Reply } from "./wire/messages.js";
@@ -50,12 +50,8 @@ export class Publication {
    * reason, and the outcome is unknown.
    */
   async carryOut(timeout: number, signal?: AbortSignal): Promise<string> {
-    try {
-      return await within(timeout, signal, (life) => this.#attempts(life));
-    } catch (error) {
-      if (!(error instanceof TimeIsUp)) throw error;
-      throw this.#outcome(this.#last ?? new ConnectFailed(`no transport has worked for ${timeout} s`));
-    }
+    const late = (timedOut: TricastError) => this.#outcome(this.#last ?? timedOut);
+    return within(timeout, signal, (life) => this.#attempts(life), late);
   }
 
   async #attempts(signal: AbortSignal): Promise<string> {
@@ -77,9 +73,9 @@ export class Publication {
       throw error instanceof TricastError ? this.#outcome(error) : error;
     }
     const doubt = this.#doubt;
-    if (doubt && keeper.epoch !== doubt.epoch) throw this.#outcome(new ConnectionLost("the log has another epoch now"));
+    if (doubt && keeper.epoch !== doubt.epoch) throw this.#outcome(new ConnectionLost("the log is another one now"));
     if (doubt && now() - doubt.since > keeper.dedupeWindow) {
-      throw this.#outcome(new ConnectionLost("the server may have forgotten its id by now"));
+      throw this.#outcome(new ConnectionLost("its id may be forgotten by now"));
     }
     return link;
   }
@@ -123,10 +119,10 @@ export class Publication {
 
   #appended(reply: Reply): string {
     const at = Cursor.parse(reply.at);
-    if (!at) throw new ProtocolError("the reply to a publish does not say where it was appended");
+    if (!at) throw new ProtocolError("the reply does not say where it was appended");
     const epoch = this.#doubt?.epoch ?? at.epoch;
     if (epoch !== at.epoch) {
-      throw this.#outcome(new ConnectionLost(`it was appended at ${at}, in another epoch than tried before`));
+      throw this.#outcome(new ConnectionLost(`it was appended at ${at}, in another log`));
     }
     return `${at}`;
   }
@@ -135,7 +131,7 @@ export class Publication {
   #outcome(error: TricastError): TricastError {
     if (!this.#doubt) return error;
     const { id } = this.#command;
-    const why = `the publish ${id} may or may not have taken effect: ${error.message}`;
+    const why = `publish ${id} may have taken effect: ${error.message}`;
     return new OutcomeUnknown(why, { cause: error });
   }
 }

@@ -80,7 +80,7 @@ export class Round {
 }
 
 function inOrder(lanes: Lane[], now: number, first?: Lane): Lane[] {
-  const key = (lane: Lane) => [lane.isDoubtful(now), lane !== first, lane.fails > 0].map(Number).join("");
+  const key = (lane: Lane) => 4 * +lane.isDoubtful(now) + 2 * +(lane !== first) + +(lane.fails > 0);
   const idle = lanes.filter((lane) => !lane.isOpen);
-  return idle.sort((a, b) => Number(key(a)) - Number(key(b)) || a.rank - b.rank);
+  return idle.sort((a, b) => key(a) - key(b) || a.rank - b.rank);
 }

@@ -1,14 +1,13 @@
 /** One link from its opening to its end: reads it, holds what it brings until it carries, and proves it by an echo. */
 
+import { Echoes } from "./echoes.js";
 import { CommandError, ConnectionLost, TransportError, Unavailable } from "./errors.js";
 import type { Mailbox } from "./mailbox.js";
-import { randomName } from "./random.js";
 import { parts, type Session, type Stream } from "./session.js";
-import { later, now, Pulse, TimeIsUp, within } from "./time.js";
+import { later, now, Pulse, within } from "./time.js";
 import type { Answer, Link } from "./transports/base.js";
 import { Cursor } from "./wire/cursor.js";
-import { isObject } from "./wire/json.js";
-import type { Batch, Command, Frame, Message, TransportName } from "./wire/messages.js";
+import type { Batch, Command, Data, Frame, TransportName } from "./wire/messages.js";
 
 /** Frames that wait for a link to be chosen. */
 const HELD_MAX = 2000;
@@ -16,8 +15,6 @@ const HELD_MAX = 2000;
 const STALL = 1.5;
 /** Seconds that a link which is replaced may take to answer the commands that are on their way. */
 const LINGER = 2;
-
-export const ECHO_EVENT = "echo";
 
 /** Who decides about links. None of these waits or throws, but `take`. */
 export interface Owner {
@@ -49,7 +46,7 @@ export class Runner {
   readonly #inbox: string;
   readonly #owner: Owner;
   readonly #pulse = new Pulse();
-  readonly #echoes = new Map<string, () => void>();
+  readonly #echoes: Echoes;
   #greetedAt: number | null = null;
   #heardAt = now();
   #held: Frame[] = [];
@@ -68,6 +65,7 @@ export class Runner {
     this.#session = session;
     this.#mailbox = mailbox;
     this.#inbox = inbox;
+    this.#echoes = new Echoes(inbox);
     this.#owner = owner;
   }
 
@@ -145,7 +143,7 @@ export class Runner {
   #part(part: Frame): void {
     if (this.#retired) return;
     if (part.type === "bye") this.parting = true;
-    if (part.type === "message" && part.topic === this.#inbox) this.#echoed(part);
+    if (part.type === "message" && part.topic === this.#inbox) this.#echoes.take(part);
     if (this.carrying) {
       this.#owner.take(this, part);
       return;
@@ -192,10 +190,10 @@ export class Runner {
       const through = throughBus || this.link.uplink === "http";
       byStream = await within(timeout, undefined, (signal) => this.#echo(through, signal));
     } catch (error) {
-      if (!isOfNetwork(error)) throw error;
+      if (!(error instanceof TransportError)) throw error;
       if (this.#retired) return;
       if (!(await this.#reaches(timeout))) {
-        this.#owner.unproven(this, error.message || `no echo came back within ${timeout} s`);
+        this.#owner.unproven(this, error.message);
         return;
       }
     }
@@ -205,20 +203,7 @@ export class Runner {
   /** Whether an echo came; if not, the server has answered otherwise. Rejects with TransportError. */
   async #echo(throughBus: boolean, signal: AbortSignal): Promise<boolean> {
     if (!throughBus) return !isRefusal(await this.link.send({ action: "echo", data: null }));
-    const nonce = randomName(8);
-    let back = false;
-    this.#echoes.set(nonce, () => {
-      back = true;
-      this.#pulse.notify();
-    });
-    try {
-      const answer = await this.link.send({ action: "echo", data: { echo: nonce }, reply_to: this.#inbox });
-      if (isRefusal(answer)) return false;
-      await this.#pulse.until(() => back, signal);
-      return true;
-    } finally {
-      this.#echoes.delete(nonce);
-    }
+    return !isRefusal(await this.#echoes.send((echo) => this.link.send(echo), null, signal));
   }
 
   /** Whether the server can be reached beside a stream that nobody reads for now. */
@@ -228,22 +213,14 @@ export class Runner {
       isRefusal(await within(timeout, undefined, () => this.link.post({ action: "echo", data: null })));
       return true;
     } catch (error) {
-      if (!isOfNetwork(error)) throw error;
+      if (!(error instanceof TransportError)) throw error;
       return false;
     }
-  }
-
-  #echoed({ event, data }: Message): void {
-    if (event === ECHO_EVENT && isObject(data)) this.#echoes.get(`${data.echo}`)?.();
   }
 }
 
 /** A refusal proves the way up as well as a reply does. Throws it where it may be a proxy's. */
-function isRefusal(answer: Answer): boolean {
-  if (answer instanceof Unavailable) throw new ConnectionLost(`POST /send: ${answer.message}`);
+function isRefusal(answer: Answer | Data): boolean {
+  if (answer instanceof Unavailable) throw new ConnectionLost(answer.message);
   return answer instanceof CommandError;
-}
-
-function isOfNetwork(error: unknown): error is Error {
-  return error instanceof TransportError || error instanceof TimeIsUp;
 }

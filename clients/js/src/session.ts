@@ -9,7 +9,7 @@
 import { ProtocolError } from "./errors.js";
 import { topicList } from "./wire/commands.js";
 import { Cursor } from "./wire/cursor.js";
-import type { Batch, Frame, Gap, Hello, Message, Reply } from "./wire/messages.js";
+import type { Batch, Frame, Gap, Message } from "./wire/messages.js";
 
 /** What to ask a server for. `cursor` null: from now on, or from `last` messages of each topic before that. */
 export interface Request {
@@ -63,7 +63,7 @@ export class Session {
   /** What a stream that is opened now asks for. */
   get request(): Request {
     const { topics, cursor } = this;
-    return cursor ? { topics, cursor: `${cursor}`, last: 0 } : { ...this.#begin, topics };
+    return { ...this.#begin, topics, ...(cursor ? { cursor: `${cursor}` } : {}) };
   }
 
   /** A new stream. It needs no closing: one that gets no frames changes nothing. */
@@ -94,8 +94,17 @@ export class Session {
     for (const topic of topics) if (this.#topics.has(topic)) this.established.add(topic);
   }
 
-  wants(topics: readonly string[]): boolean {
-    return topics.some((topic) => this.#topics.has(topic));
+  /** An item of these topics, if any of them is still wanted. */
+  deliver(item: Item, topics: string[], count: "received" | "gaps"): Item[] {
+    if (!topics.some((topic) => this.#topics.has(topic))) return [];
+    this.counts[count] += 1;
+    return [item];
+  }
+
+  /** What came again. */
+  drop(): Item[] {
+    this.counts.duplicates += 1;
+    return [];
   }
 
   /** Whether the cursor moved: it never goes back within an epoch, and this never leaves one. */
@@ -153,55 +162,35 @@ export class Stream {
    * `parts` of a batch one by one where that matters.
    */
   receive(frame: Frame | Batch): Item[] {
-    switch (frame.type) {
-      case "batch":
-        return parts(frame).flatMap((part) => this.receive(part));
-      case "hello":
-        this.#hello(frame);
-        return [];
-      case "message":
-        return this.#message(frame, this.#cursor(frame.cursor));
-      case "gap":
-        return frame.reason === "epoch"
-          ? this.#epoch(frame, this.#cursor(frame.cursor))
-          : this.#gap(frame, this.#cursor(frame.cursor));
-      case "heartbeat":
-        this.#advance(this.#cursor(frame.cursor));
-        return [];
-      case "reply":
-        if (/^(un)?subscribe$/.test(frame.action) && frame.cursor !== undefined) {
-          this.#topicsChanged(frame, this.#cursor(frame.cursor));
-        }
-    }
+    const { type } = frame;
+    if (type === "batch") return parts(frame).flatMap((part) => this.receive(part));
+    const text = "cursor" in frame && (type !== "reply" || /^(un)?subscribe$/.test(frame.action)) && frame.cursor;
+    if (typeof text !== "string") return [];
+    const cursor = Cursor.parse(text);
+    if (!cursor) throw new ProtocolError(`the server sent what is no cursor: ${text.slice(0, 80)}`);
+    if (type === "hello") return this.#hello(cursor);
+    if (!this.#start) throw new ProtocolError("the first frame is no hello");
+    if (type === "message") return this.#message(frame, cursor);
+    if (type === "gap") return frame.reason === "epoch" ? this.#epoch(frame, cursor) : this.#gap(frame, cursor);
+    this.#advance(cursor);
+    if (type === "reply" && frame.topics) this.#setTopics(frame.topics, cursor);
     return [];
   }
 
-  #cursor(text: string): Cursor {
-    const cursor = parsed(text);
-    if (!this.#start) throw new ProtocolError("the first frame is no hello, and no cursor was asked for");
-    return cursor;
-  }
-
-  #hello(hello: Hello): void {
-    const cursor = parsed(hello.cursor);
+  #hello(cursor: Cursor): Item[] {
     if (!this.#start) {
       this.#start = cursor;
       if (!this.#session.cursor) this.#turn = this.#session.enter(cursor);
     }
     this.#joins();
+    return [];
   }
 
   #message(message: Message, cursor: Cursor): Item[] {
     const session = this.#session;
     this.#at = cursor;
     if (!this.#isCurrent(cursor)) return [];
-    if (!session.forward(cursor)) {
-      session.counts.duplicates += 1;
-      return [];
-    }
-    if (!session.wants([message.topic])) return [];
-    session.counts.received += 1;
-    return [message];
+    return session.forward(cursor) ? session.deliver(message, [message.topic], "received") : session.drop();
   }
 
   #gap(gap: Gap, cursor: Cursor): Item[] {
@@ -209,12 +198,9 @@ export class Stream {
     if (!this.#isCurrent(cursor)) return [];
     // A loss may stand beside the message of its offset, and then comes second.
     const beside = cursor.equals(session.cursor) && cursor.equals(this.#at) && !cursor.equals(session.told);
-    if (!session.forward(cursor) && !beside) {
-      session.counts.duplicates += 1;
-      return [];
-    }
+    if (!session.forward(cursor) && !beside) return session.drop();
     session.told = cursor;
-    return this.#deliverGap(gap);
+    return session.deliver(gap, gap.topics, "gaps");
   }
 
   #epoch(gap: Gap, cursor: Cursor): Item[] {
@@ -224,24 +210,16 @@ export class Stream {
     // it yet. Until the session is where this one is now, it is not joined.
     if (this.#turn !== session.turn) return [];
     this.#turn = session.enter(cursor);
-    return this.#deliverGap(gap);
+    return session.deliver(gap, gap.topics, "gaps");
   }
 
-  #deliverGap(gap: Gap): Item[] {
-    if (!this.#session.wants(gap.topics)) return [];
-    this.#session.counts.gaps += 1;
-    return [gap];
-  }
-
-  /** The reply's own `topics` are all that the stream has from its `cursor` on. */
-  #topicsChanged(reply: Reply, cursor: Cursor): void {
-    this.#advance(cursor);
-    if (!reply.topics) return;
-    if (!reply.topics.every((topic) => this.#topics.has(topic))) {
+  /** These are all that the stream has from `cursor` on. */
+  #setTopics(topics: string[], cursor: Cursor): void {
+    if (!topics.every((topic) => this.#topics.has(topic))) {
       this.#start = cursor;
       this.#newTopics = true;
     }
-    this.#topics = new Set(reply.topics);
+    this.#topics = new Set(topics);
     this.#joins();
   }
 
@@ -271,10 +249,4 @@ export class Stream {
 export function parts(batch: Batch): Frame[] {
   const { hello, frames, cursor, bye } = batch;
   return [...(hello ? [hello] : []), ...frames, { type: "heartbeat", cursor }, ...(bye ? [bye] : [])];
-}
-
-function parsed(text: string): Cursor {
-  const cursor = Cursor.parse(text);
-  if (!cursor) throw new ProtocolError(`the server sent what is no cursor: ${text.slice(0, 80)}`);
-  return cursor;
 }

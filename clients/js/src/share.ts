@@ -52,7 +52,7 @@ export class SharedLink extends EventLink {
     this.remember(request);
     this.#request = request;
     try {
-      const first = await this.connecting("sse", async () => {
+      const first = await this.connecting(async () => {
         await this.#enter();
         return this.#queue.next();
       });

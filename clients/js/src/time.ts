@@ -1,9 +1,9 @@
 /** Deadlines, pauses and waiting, in seconds. */
 
-/** Browsers and Node take a larger delay for none at all. */
-const DELAY_MAX = 2 ** 31 - 1;
+import { ConnectFailed, type TransportError } from "./errors.js";
 
-export class TimeIsUp extends Error {}
+/** Browsers and Node take a much larger delay for none at all. */
+const SECONDS_MAX = 2e6;
 
 /** Seconds of a clock that does not go back. */
 export function now(): number {
@@ -12,46 +12,50 @@ export function now(): number {
 
 /** As setTimeout, for any number of seconds; too many are as good as infinitely many. */
 export function later(seconds: number, work: () => void): ReturnType<typeof setTimeout> | undefined {
-  const delay = Math.max(0, seconds * 1000);
-  return delay > DELAY_MAX ? undefined : setTimeout(work, delay);
+  return seconds > SECONDS_MAX ? undefined : setTimeout(work, Math.max(0, seconds * 1000));
 }
 
 /**
- * What `work` comes to within so many seconds; its signal aborts then, and with `parent`. Rejects with TimeIsUp, or
- * with the parent's reason. Nothing waits for work that does not heed its signal.
+ * What `work` comes to within so many seconds; its signal aborts then, with `parent`, and at the end.
+ *
+ * Rejects with what `late` makes of a ConnectFailed, or with the parent's reason. Nothing waits for work that does not
+ * heed its signal.
  */
 export function within<T>(
   seconds: number,
   parent: AbortSignal | undefined,
   work: (signal: AbortSignal) => Promise<T>,
+  late = (timedOut: TransportError): Error => timedOut,
 ): Promise<T> {
   return new Promise<T>((resolve, reject) => {
     const controller = new AbortController();
     const { signal } = controller;
-    const timer = later(seconds, () => controller.abort(new TimeIsUp()));
+    const timer = later(seconds, () => controller.abort(late(new ConnectFailed(`no answer within ${seconds} s`))));
     const follow = () => controller.abort(parent?.reason);
-    parent?.addEventListener("abort", follow);
-    signal.addEventListener("abort", () => reject(signal.reason));
-    if (parent?.aborted) follow();
-    const settle = () => {
+    parent?.addEventListener("abort", follow, { signal });
+    signal.addEventListener("abort", () => {
       clearTimeout(timer);
-      parent?.removeEventListener("abort", follow);
-    };
-    (signal.aborted ? Promise.reject(signal.reason) : work(signal)).then(resolve, reject).finally(settle);
+      reject(signal.reason);
+    });
+    if (parent?.aborted) follow();
+    else {
+      // In the end it aborts in any case, which lets go of all that hangs on it.
+      work(signal)
+        .then(resolve, reject)
+        .finally(() => controller.abort());
+    }
   });
 }
 
 /** Rejects with the signal's reason when that aborts. */
 export function sleep(seconds: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const timer = later(seconds, resolve);
-    const stop = () => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    };
-    if (signal.aborted) stop();
-    else signal.addEventListener("abort", stop, { once: true });
+  const pulse = new Pulse();
+  let over = false;
+  later(seconds, () => {
+    over = true;
+    pulse.notify();
   });
+  return pulse.until(() => over, signal);
 }
 
 /** Lets some wait until a condition holds: whoever changes something calls `notify`. */
@@ -65,18 +69,16 @@ export class Pulse {
   /** Rejects with what `test` throws, and with the signal's reason. */
   until(test: () => boolean, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
-      const settle = (end: () => void) => {
-        this.#waiting.delete(look);
-        signal?.removeEventListener("abort", look);
-        end();
-      };
       const look = () => {
         try {
-          if (signal?.aborted) settle(() => reject(signal.reason));
-          else if (test()) settle(resolve);
+          signal?.throwIfAborted();
+          if (!test()) return;
+          resolve();
         } catch (error) {
-          settle(() => reject(error));
+          reject(error);
         }
+        this.#waiting.delete(look);
+        signal?.removeEventListener("abort", look);
       };
       this.#waiting.add(look);
       signal?.addEventListener("abort", look);

@@ -49,7 +49,7 @@ export class Timeline {
   }
 
   note(transport: TransportName | null, what: What, detail: string): void {
-    const record = { t: Math.round(this.elapsed * 1e6) / 1e6, transport, what, detail };
+    const record = { t: Number(this.elapsed.toFixed(6)), transport, what, detail };
     this.records.push(record);
     if (this.records.length > RECORDS_KEPT) this.records.shift();
     this.#onRecord(record);
@@ -57,7 +57,7 @@ export class Timeline {
 
   toString(): string {
     return this.records
-      .map(({ t, transport, what, detail }) => `${t.toFixed(3)} s  ${transport ?? "all"}  ${what}  ${detail}`)
+      .map(({ t, transport, what, detail }) => `${t} s  ${transport ?? "all"}  ${what}  ${detail}`)
       .join("\n");
   }
 }

@@ -1,6 +1,6 @@
 /** Whether what is sent arrives: how long that is sought, and when to look again where it does not. No I/O. */
 
-import { DOUBLINGS_MAX, doubled, spread } from "./lanes.js";
+import { doubled, spread } from "./lanes.js";
 import type { Policy } from "./policy.js";
 
 export type Uplink = "unknown" | "ok" | "blocked";
@@ -41,7 +41,7 @@ export class UplinkSearch {
   plan(now: number): void {
     const { probeMin, uplinkMax } = this.#policy;
     this.againAt = now + spread(doubled(probeMin, this.#tries, uplinkMax), this.#jitter());
-    this.#tries = Math.min(this.#tries + 1, DOUBLINGS_MAX);
+    this.#tries += 1;
   }
 
   /** It is blocked, and time to look again. */

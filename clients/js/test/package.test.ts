@@ -5,13 +5,13 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writ
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { gzipSync } from "node:zlib";
-import { build, type Rolldown } from "vite";
+import { rolldown } from "rolldown";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { sizes } from "../scripts/size.mjs";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
-/** Bytes, gzipped. */
-const SIZE_MAX = 18.5 * 1024;
+/** Bytes, gzipped, of what a page downloads to connect. */
+const SIZE_MAX = 15.25 * 1024;
 
 let home: string;
 let packed: { path: string }[];
@@ -93,25 +93,19 @@ test.each([
 });
 
 test("bundled and minified it is small", async () => {
-  const entry = join(home, "node_modules/@tricast/client/dist/index.js");
-  // Not as a library: of those it leaves the white space.
-  const rolldownOptions = { input: entry, preserveEntrySignatures: "strict" as const };
-  const options = {
-    rolldownOptions,
-    write: false,
-    minify: "oxc" as const,
-    target: "es2022",
-    modulePreload: false as const,
-  };
-  const { output } = (await build({
-    configFile: false,
-    logLevel: "silent",
-    root: home,
-    build: options,
-  })) as Rolldown.RolldownOutput;
-  const { code } = output[0];
-  expect(code).toContain("connect_failed");
-  const size = gzipSync(code, { level: 9 }).length;
-  console.log(`bundled: ${code.length} bytes, gzipped: ${size} bytes`);
-  expect(size).toBeLessThan(SIZE_MAX);
+  const chunks = await sizes(join(home, "node_modules/@tricast/client/dist/index.js"));
+  console.log(chunks.map(({ name, gzipped }) => `${name}: ${gzipped} bytes, gzipped`).join("\n"));
+  // What not every page needs is loaded later.
+  expect(chunks.filter((it) => !it.initial).map((it) => it.name)).toEqual(["eventsource", "share"]);
+  const initial = chunks.filter((it) => it.initial).reduce((sum, it) => sum + it.gzipped, 0);
+  expect(initial).toBeGreaterThan(5000);
+  expect(initial).toBeLessThan(SIZE_MAX);
+});
+
+test("who imports nothing gets nothing", async () => {
+  const text = 'import "@tricast/client"; import { LocalStore } from "@tricast/client"; console.log(1);';
+  writeFileSync(join(home, "nothing.js"), text);
+  const bundle = await rolldown({ input: join(home, "nothing.js"), cwd: home });
+  const { output } = await bundle.generate({ minify: true });
+  expect(output.map((it) => (it.type === "chunk" ? it.code.trim() : it.fileName))).toEqual(["console.log(1);"]);
 });

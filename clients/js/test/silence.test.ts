@@ -82,13 +82,14 @@ describe("a link that brings nothing", () => {
 
 test("links are looked after when the clock has jumped, not before", async () => {
   const check = vi.fn();
-  const stop = followPage({ check } as unknown as Keeper, async () => true);
+  const life = new AbortController();
+  followPage({ check } as unknown as Keeper, async () => true, life.signal);
   await vi.advanceTimersByTimeAsync(60_000);
   expect(check).not.toHaveBeenCalled();
   vi.setSystemTime(Date.now() + 3_600_000);
   await vi.advanceTimersByTimeAsync(5_000);
   expect(check).toHaveBeenCalledTimes(1);
-  stop();
+  life.abort();
   vi.setSystemTime(Date.now() + 3_600_000);
   await vi.advanceTimersByTimeAsync(60_000);
   expect(check).toHaveBeenCalledTimes(1);

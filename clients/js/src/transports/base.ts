@@ -5,14 +5,13 @@ import {
   ConnectFailed,
   ConnectionLost,
   commandError,
-  ProtocolError,
   TooMany,
   TricastError,
   Unavailable,
   UplinkBlocked,
 } from "../errors.js";
 import type { Request } from "../session.js";
-import { later, now, TimeIsUp, within } from "../time.js";
+import { later, now, within } from "../time.js";
 import { INBOX_PREFIX } from "../wire/cursor.js";
 import { decode, encode } from "../wire/json.js";
 import {
@@ -34,7 +33,7 @@ export const LATE = 1;
 /** For a sign of life after that. */
 const SIGN_PATIENCE = 4;
 /** What Node says where nothing can have been sent. Browsers do not tell. */
-const NOT_CONNECTED = /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|CONNECT_TIMEOUT/;
+const NOT_CONNECTED = /REFUSED|NOTFOUND|EAI_AGAIN|CONNECT_TIMEOUT/;
 
 export type Answer = Reply | CommandError;
 export type Query = Record<string, string>;
@@ -105,9 +104,8 @@ export abstract class Link {
   async post(command: Command): Promise<Answer> {
     const body = encode(command);
     this.target.traffic.sent += byteLength(body);
-    // Text, not JSON: so that browsers need not ask first whether they may send it to another origin.
-    const init = { method: "POST", body, headers: { "Content-Type": "text/plain;charset=UTF-8" } };
-    const answer = await this.exchange("send", {}, init, this.target.sendTimeout, ConnectionLost);
+    // It goes as text/plain, not JSON, so browsers need not ask first whether they may send it to another origin.
+    const answer = await this.exchange("send", {}, { method: "POST", body }, this.target.sendTimeout, ConnectionLost);
     return answer.status === 200 ? answerIn(answer.text) : notSent(answer);
   }
 
@@ -127,10 +125,8 @@ export abstract class Link {
   /** The URL of an endpoint. */
   protected url(path: string, query: Query): URL {
     const { url, client, echo } = this.target;
-    const whole = new URL(path, url);
     const own = { v: `${PROTOCOL}`, client, ...(echo ? {} : { echo: "0" }) };
-    whole.search = `${new URLSearchParams({ ...query, ...own })}`;
-    return whole;
+    return new URL(`${path}?${new URLSearchParams({ ...query, ...own })}`, url);
   }
 
   /** With the token, for those who cannot set headers. */
@@ -160,21 +156,22 @@ export abstract class Link {
     error: typeof ConnectFailed | typeof ConnectionLost,
     life = this.life.signal,
   ): Promise<Exchange> {
+    const work = async (signal: AbortSignal) => {
+      const response = await this.fetch(path, query, { ...init, signal });
+      const { status, headers } = response;
+      const text = await response.text();
+      this.target.traffic.received += byteLength(text);
+      return { status, headers, text };
+    };
     return asOurs(
-      `${init.method ?? "GET"} /${path}`,
       error,
-      within(seconds, life, async (signal) => {
-        const response = await this.fetch(path, query, { ...init, signal });
-        const text = await response.text();
-        this.target.traffic.received += byteLength(text);
-        return { status: response.status, headers: response.headers, text };
-      }),
+      within(seconds, life, work, ({ message }) => new error(`/${path}: ${message}`)),
     );
   }
 
   /** What connecting comes to in time. Throws ConnectFailed. */
-  protected connecting<T>(path: string, work: () => Promise<T>): Promise<T> {
-    return asOurs(`GET /${path}`, ConnectFailed, within(this.target.connectTimeout, this.life.signal, work));
+  protected connecting<T>(work: () => Promise<T>): Promise<T> {
+    return asOurs(ConnectFailed, within(this.target.connectTimeout, this.life.signal, work));
   }
 
   /** What comes next. Throws ConnectionLost where nothing does for twice the heartbeat. */
@@ -227,34 +224,25 @@ export function inboxOf({ topics }: Request): string | undefined {
 }
 
 /** Errors of the platform as one of ours. */
-export async function asOurs<T>(
-  doing: string,
-  error: typeof ConnectFailed | typeof ConnectionLost,
-  work: Promise<T>,
-): Promise<T> {
-  try {
-    return await work;
-  } catch (cause) {
+export function asOurs<T>(error: typeof ConnectFailed | typeof ConnectionLost, work: Promise<T>): Promise<T> {
+  return work.catch((cause) => {
     if (cause instanceof TricastError) throw cause;
-    if (cause instanceof TimeIsUp) throw new error(`${doing}: no answer in time`);
-    const { message, cause: deeper } = cause as Error & { cause?: Error & { code?: string } };
-    const why = deeper?.message || deeper?.code || message;
-    const kind = NOT_CONNECTED.test(`${deeper?.code}`) ? ConnectFailed : error;
-    throw new kind(`${doing}: ${why}`, { cause });
-  }
+    const { code, message } = cause.cause ?? cause;
+    throw new (NOT_CONNECTED.test(code) ? ConnectFailed : error)(message || code, { cause });
+  });
 }
 
 /** What an HTTP answer that is no 200 means; without an error object it is not the server's own word. */
 export function refusal({ status, headers, text }: Exchange): CommandError | ConnectFailed {
-  const header = headers.get("Retry-After");
-  const wait = header !== null && /^\d+$/.test(header) ? Number(header) : null;
+  // It may be missing, or a date.
+  const wait = Number(headers.get("Retry-After")) || null;
   const failure = failureIn(text);
   if (failure) return asError(failure, wait);
-  if (status === 429) return new TooMany("HTTP status 429", wait);
-  if (status === 503) return new Unavailable("HTTP status 503", wait);
+  const why = `HTTP status ${status}, not by tricast`;
+  if (status === 429) return new TooMany(why, wait);
+  if (status === 503) return new Unavailable(why, wait);
   // Browsers hide where to, and even the status.
-  if (status < 400) return new ConnectFailed(`redirected to ${headers.get("Location") ?? "another address"}`);
-  return new ConnectFailed(`HTTP status ${status}, not from a tricast server`);
+  return new ConnectFailed(status < 400 ? `redirected to ${headers.get("Location")}` : why);
 }
 
 export function asError(failure: Failure, retryAfter: number | null = null): CommandError {
@@ -263,9 +251,13 @@ export function asError(failure: Failure, retryAfter: number | null = null): Com
 
 /** The error object that is this whole body, if it is one. */
 export function failureIn(text: string): Failure | null {
+  const frame = frameIn(text);
+  return frame?.type === "error" ? frame : null;
+}
+
+function frameIn(text: string): Frame | null {
   try {
-    const frame = decode(text);
-    return frame?.type === "error" ? frame : null;
+    return decode(text);
   } catch {
     return null;
   }
@@ -280,19 +272,14 @@ export function byteLength(text: string): number {
 function notSent(answer: Exchange): CommandError {
   const error = refusal(answer);
   if (error instanceof CommandError) return error;
-  const why = `POST /send: ${error.message}`;
   // A gateway may have passed it on.
-  throw answer.status >= 500 ? new ConnectionLost(why) : new UplinkBlocked(why);
+  throw new (answer.status >= 500 ? ConnectionLost : UplinkBlocked)(error.message);
 }
 
 /** Throws ConnectionLost for what is no answer: who knows what became of the command. */
 function answerIn(text: string): Answer {
-  try {
-    const frame = decode(text);
-    if (frame?.type === "error") return asError(frame);
-    if (frame?.type === "reply") return frame;
-  } catch (error) {
-    if (!(error instanceof ProtocolError)) throw error;
-  }
-  throw new ConnectionLost(`POST /send: neither a reply nor an error: ${text.slice(0, 80)}`);
+  const frame = frameIn(text);
+  if (frame?.type === "error") return asError(frame);
+  if (frame?.type === "reply") return frame;
+  throw new ConnectionLost(`no answer: ${text.slice(0, 80)}`);
 }

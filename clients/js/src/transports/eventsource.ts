@@ -19,7 +19,7 @@ export class EventSourceLink extends EventLink {
   async *open(request: Request): AsyncGenerator<Frame, never> {
     this.remember(request);
     try {
-      const first = await this.connecting("sse", async () => {
+      const first = await this.connecting(async () => {
         this.#connect(await this.urlWithToken("sse", queryOf(request)));
         return this.#queue.next();
       });

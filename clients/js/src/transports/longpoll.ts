@@ -78,7 +78,7 @@ export class LongPollLink extends Link {
     const query = { ...queryOf(request), wait: `${wait}`, n: `${this.target.traffic.requests}` };
     const answer = await this.exchange("poll", query, {}, seconds, error, this.#turn.signal);
     if (answer.status >= 502 && answer.status <= 504 && error === ConnectionLost && !failureIn(answer.text)) {
-      throw new GatewayTimeout(`GET /poll: HTTP status ${answer.status}`);
+      throw new GatewayTimeout(`HTTP status ${answer.status}`);
     }
     if (answer.status !== 200) throw refusal(answer);
     const batch = decodeBatch(answer.text);

@@ -26,7 +26,7 @@ export abstract class EventLink extends Link {
   /** A refusal that passes comes as an event, since browsers never come back after another status. */
   protected greeted(frame: Frame | undefined, retry: number | null): void {
     if (frame?.type === "error") throw asError(frame, retry === null ? null : retry / 1000);
-    if (frame?.type !== "hello") throw new ConnectFailed(`GET /sse: the first event is no hello but a ${frame?.type}`);
+    if (frame?.type !== "hello") throw new ConnectFailed(`the first frame is no hello but ${frame?.type}`);
   }
 }
 
@@ -37,7 +37,7 @@ export class SSELink extends EventLink {
   async *open(request: Request): AsyncGenerator<Frame, never> {
     this.remember(request);
     try {
-      const { reader, frames } = await this.connecting("sse", () => this.#connect(request));
+      const { reader, frames } = await this.connecting(() => this.#connect(request));
       this.greeted(frames[0], this.#parser.retry);
       yield* frames;
       for (;;) yield* await this.listen(this.#read(reader));
@@ -53,7 +53,7 @@ export class SSELink extends EventLink {
     if (status !== 200) throw refusal({ status, headers, text: await response.text() });
     const type = headers.get("Content-Type") ?? "";
     if (!body || !type.startsWith("text/event-stream")) {
-      throw new ConnectFailed(`GET /sse: ${type} is no event stream: not a tricast server?`);
+      throw new ConnectFailed(`${type} is no event stream`);
     }
     const reader = body.getReader();
     let frames: Frame[] = [];
@@ -63,7 +63,7 @@ export class SSELink extends EventLink {
 
   /** What the next bytes complete; maybe nothing yet. Throws ConnectionLost at the end of the stream. */
   async #read(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<Frame[]> {
-    const { value } = await asOurs("GET /sse", ConnectionLost, reader.read());
+    const { value } = await asOurs(ConnectionLost, reader.read());
     if (!value) {
       this.reconnectAfter ??= this.#parser.retry === null ? null : this.#parser.retry / 1000;
       throw new ConnectionLost("the event stream ended");

@@ -14,13 +14,13 @@ import { queryOf, type Request } from "../session.js";
 import { within } from "../time.js";
 import { decode, encode } from "../wire/json.js";
 import type { Command, Failure, Frame } from "../wire/messages.js";
-import { type Answer, asError, asOurs, byteLength, Link, Overflow } from "./base.js";
+import { type Answer, asError, byteLength, Link, Overflow } from "./base.js";
 
 /** Bytes that wait to be read. A WebSocket cannot be held back, only ended. */
 const QUEUE_MAX = 2 ** 20;
 const OPEN = 1;
 
-const REFUSALS: Record<number, typeof CommandError> = { 4400: BadRequest, 4401: Unauthorized, 4403: Forbidden };
+const REFUSALS = [BadRequest, Unauthorized, CommandError, Forbidden];
 
 export class WebSocketLink extends Link {
   readonly name = "ws";
@@ -33,12 +33,12 @@ export class WebSocketLink extends Link {
 
   async *open(request: Request): AsyncGenerator<Frame, never> {
     try {
-      const first = await this.connecting("ws", async () => {
+      const first = await this.connecting(async () => {
         const url = await this.urlWithToken("ws", queryOf(request));
         this.#connect(url);
         return this.#queue.next();
       });
-      if (first.type !== "hello") throw new ConnectFailed(`GET /ws: the first frame is no hello but a ${first.type}`);
+      if (first.type !== "hello") throw new ConnectFailed(`the first frame is no hello but ${first.type}`);
       yield first;
       for (;;) yield await this.listen(this.#queue.next());
     } finally {
@@ -61,17 +61,14 @@ export class WebSocketLink extends Link {
     this.#refs += 1;
     const ref = `${this.#refs}`;
     const text = encode({ ...command, ref });
-    const answered = new Promise<Answer | ConnectionLost>((resolve) => this.#waiting.set(ref, resolve));
+    const answered = new Promise<Answer>((resolve, reject) => {
+      this.#waiting.set(ref, (answer) => (answer instanceof ConnectionLost ? reject(answer) : resolve(answer)));
+    });
     try {
       ws.send(text);
       this.target.traffic.sent += byteLength(text);
-      const answer = await asOurs(
-        "WebSocket",
-        ConnectionLost,
-        within(this.target.sendTimeout, undefined, () => answered),
-      );
-      if (answer instanceof ConnectionLost) throw answer;
-      return answer;
+      const late = ({ message }: Error) => new ConnectionLost(message);
+      return await within(this.target.sendTimeout, undefined, () => answered, late);
     } finally {
       this.#waiting.delete(ref);
     }
@@ -83,7 +80,7 @@ export class WebSocketLink extends Link {
 
   #connect(url: URL): void {
     const { WebSocket: Implementation, headers } = this.target;
-    if (!Implementation) throw new ConnectFailed("there is no WebSocket here; pass one as an option");
+    if (!Implementation) throw new ConnectFailed("there is no WebSocket here: pass one");
     url.protocol = url.protocol.replace("http", "ws");
     // Browsers take no third argument, `ws` for Node takes headers there.
     const make = Implementation as unknown as new (url: string, protocols: string[], more: object) => WebSocket;
@@ -112,7 +109,7 @@ export class WebSocketLink extends Link {
   #take(frame: Frame): boolean {
     this.note(frame);
     if (frame.type === "reply") {
-      this.#waiting.get(frame.ref ?? "")?.(frame);
+      this.#waiting.get(`${frame.ref}`)?.(frame);
     } else if (frame.type === "error") {
       if (frame.ref === undefined) this.#complaint = frame;
       else this.#waiting.get(frame.ref)?.(asError(frame));
@@ -125,15 +122,15 @@ export class WebSocketLink extends Link {
     const complaint = this.#complaint;
     if (code >= 4400 && code < 4500) {
       if (complaint) return asError(complaint);
-      return new (REFUSALS[code] ?? CommandError)(`the server refused with close code ${code} ${reason}`);
+      return new (REFUSALS[code - 4400] ?? CommandError)(`close code ${code} ${reason}`);
     }
     const why = complaint ? `: ${complaint.code}: ${complaint.message}` : "";
-    return new ConnectionLost(`the WebSocket was closed, code ${code}${why}`);
+    return new ConnectionLost(`close code ${code}${why}`);
   }
 
   #end(error: TricastError): void {
     this.#queue.end(error);
-    for (const answer of this.#waiting.values()) answer(new ConnectionLost("the WebSocket brings no more answers"));
+    for (const answer of this.#waiting.values()) answer(new ConnectionLost("no answer will come"));
     const ws = this.#ws;
     if (!ws) return;
     ws.onmessage = ws.onclose = null;

@@ -14,7 +14,7 @@ export class Cursor {
 
   /** The cursor that `text` spells, or null where it spells none. */
   static parse(text: unknown): Cursor | null {
-    const match = typeof text === "string" ? /^([A-Za-z0-9]{1,32})-([0-9]{1,19})$/.exec(text) : null;
+    const match = typeof text === "string" ? /^([^\W_]{1,32})-(\d{1,19})$/.exec(text) : null;
     if (!match) return null;
     const offset = BigInt(match[2] as string);
     return offset < OFFSET_LIMIT ? new Cursor(match[1] as string, offset) : null;
@@ -39,12 +39,12 @@ export function isTopic(name: unknown): name is string {
   return (
     typeof name === "string" &&
     name.length <= TOPIC_MAX &&
-    /^[A-Za-z0-9_:-]+(\.[A-Za-z0-9_:-]+)*$/.test(name) &&
-    (!name.startsWith(INBOX_PREFIX) || /^_inbox\.[A-Za-z0-9_-]{22,}$/.test(name))
+    /^[\w:-]+(\.[\w:-]+)*$/.test(name) &&
+    (!name.startsWith(INBOX_PREFIX) || /^_inbox\.[\w-]{22,}$/.test(name))
   );
 }
 
 /** A message id or a client id. */
 export function isName(text: unknown): text is string {
-  return typeof text === "string" && /^[A-Za-z0-9_-]{1,64}$/.test(text);
+  return typeof text === "string" && /^[\w-]{1,64}$/.test(text);
 }

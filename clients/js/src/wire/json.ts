@@ -5,27 +5,18 @@ import type { Batch, Bye, Command, Data, Frame, Hello, JsonValue } from "./messa
 
 type Members = { [member: string]: JsonValue };
 
-/** The members that a frame of each type must have, and those it may have. */
-const FRAMES: Record<string, [string[], string[]]> = {
-  hello: [["transport", "client", "cursor", "heartbeat", "dedupe_window", "topics", "node"], ["protocol"]],
-  message: [
-    ["topic", "cursor", "data"],
-    ["id", "event", "from", "sub", "ts"],
-  ],
-  gap: [
-    ["topics", "cursor", "reason"],
-    ["after", "exact"],
-  ],
-  heartbeat: [["cursor"], []],
-  reply: [["action"], ["ref", "at", "duplicate", "cursor", "topics", "data"]],
-  error: [
-    ["code", "message"],
-    ["ref", "retry_after"],
-  ],
-  bye: [["reason", "reconnect_after"], []],
+/** The members of each type of frame; a question mark follows those that may be absent. */
+const FRAMES: Record<string, string> = {
+  hello: "transport client cursor heartbeat dedupe_window topics node protocol?",
+  message: "topic cursor data id? event? from? sub? ts?",
+  gap: "topics cursor reason after? exact?",
+  heartbeat: "cursor",
+  reply: "action ref? at? duplicate? cursor? topics? data?",
+  error: "code message ref? retry_after?",
+  bye: "reason reconnect_after",
 };
-/** Readers look these up without looking at them first. */
-const TEXTS = ["topic", "cursor", "at", "code", "action"];
+/** Readers take these for texts, or lists of texts, without looking at them first. */
+const TEXTS = /^(topics?|cursor|at|code|action)$/;
 
 /** The frame in `text`, or null for a type this version does not know. Throws ProtocolError. */
 export function decode(text: string): Frame | null {
@@ -34,19 +25,13 @@ export function decode(text: string): Frame | null {
 
 /** The answer to a poll. Frames of unknown types are left out. Throws ProtocolError. */
 export function decodeBatch(text: string): Batch {
-  const members = parse(text);
-  if (!isObject(members) || typeof members.cursor !== "string") throw broken("the answer to a poll has no cursor");
-  const { cursor, messages = [], hello, bye } = members;
-  if (!Array.isArray(messages)) throw broken("the messages of a poll are no list");
+  const { cursor, messages = [], hello, bye } = parse(text);
+  if (typeof cursor !== "string" || !Array.isArray(messages)) throw broken("that is no answer to a poll");
   const frames = messages.map(frameOf).filter((frame) => frame?.type === "message" || frame?.type === "gap");
   const batch: Batch = { type: "batch", cursor, frames };
-  if (hello) batch.hello = frameOf(typed("hello", hello)) as Hello;
-  if (bye) batch.bye = frameOf(typed("bye", bye)) as Bye;
+  if (hello) batch.hello = frameOf({ ...(hello as Members), type: "hello" }) as Hello;
+  if (bye) batch.bye = frameOf({ ...(bye as Members), type: "bye" }) as Bye;
   return batch;
-}
-
-function typed(type: string, members: JsonValue): JsonValue {
-  return isObject(members) ? { ...members, type } : members;
 }
 
 /** The frame that a JSON object spells; null where its type is unknown. Throws ProtocolError. */
@@ -57,28 +42,24 @@ export function frameOf(members: JsonValue): Frame | null {
   const frame: Record<string, unknown> = { type };
   if (type === "hello") frame.protocol = 1;
   if (type === "gap") frame.exact = true;
-  const [required, optional] = FRAMES[type] as [string[], string[]];
-  for (const name of required) {
-    if (!take(frame, name, members)) throw broken(`a ${type} frame has no ${name}`);
+  for (const spec of (FRAMES[type] as string).split(" ")) {
+    const name = spec.replace("?", "");
+    const value = memberOf(name, members);
+    if (value !== undefined) frame[name] = value;
+    else if (name === spec) throw broken(`a ${type} frame has no ${name}`);
   }
-  for (const name of optional) take(frame, name, members);
   return frame as unknown as Frame;
 }
 
-/** Whether it is there. Absent members may also be null, but null is data. */
-function take(frame: Record<string, unknown>, name: string, members: Members): boolean {
-  const value = name === "data" && "data_b64" in members ? bytesOf(members.data_b64) : members[name];
-  if (value === undefined || (value === null && name !== "data")) return false;
-  check(name, value);
-  frame[name] = value;
-  return true;
-}
-
-function check(name: string, value: unknown): void {
-  if (name === "topics" && !(Array.isArray(value) && value.every((topic) => typeof topic === "string"))) {
-    throw broken("topics are no list of names");
+/** Absent members may also be null, but null is data. */
+function memberOf(name: string, members: Members): Data | undefined {
+  if (name === "data") return members.data_b64 == null ? members.data : bytesOf(members.data_b64);
+  const value = members[name] ?? undefined;
+  const texts = name === "topics" ? value : [value];
+  if (value !== undefined && TEXTS.test(name) && !(Array.isArray(texts) && texts.every(isText))) {
+    throw broken(`${name} is no text`);
   }
-  if (TEXTS.includes(name) && typeof value !== "string") throw broken(`${name} is no text`);
+  return value;
 }
 
 /** A command or a frame as JSON. Throws BadRequest for what I-JSON (RFC 7493) cannot carry. */
@@ -99,42 +80,45 @@ export function membersOf(value: Command | Frame): Members {
 /** JSON.stringify would make null of some of these, and leave others out. */
 function strictly(name: string, value: unknown): unknown {
   const kind = typeof value;
-  const wrong = kind === "number" ? !Number.isFinite(value) : kind === "string" && hasLoneSurrogate(value as string);
-  if (wrong || kind === "bigint" || kind === "function" || kind === "symbol" || hasLoneSurrogate(name)) {
+  const isInfinite = kind === "number" && !Number.isFinite(value);
+  if (isInfinite || /bigint|function|symbol/.test(kind) || hasLoneSurrogate(name) || hasLoneSurrogate(value)) {
     throw new BadRequest(`data is no I-JSON value: ${String(value).slice(0, 64)}`);
   }
   return value;
 }
 
 /** With the flag `u` a pair is one character, so only lone ones are left to match (RFC 7493, 2.1). */
-export function hasLoneSurrogate(text: string): boolean {
-  return /[\ud800-\udfff]/u.test(text);
+export function hasLoneSurrogate(text: unknown): boolean {
+  return isText(text) && /[\ud800-\udfff]/u.test(text);
 }
 
 export function base64Of(bytes: Uint8Array): string {
-  let text = "";
-  for (let i = 0; i < bytes.length; i += 0x8000) text += String.fromCharCode(...bytes.subarray(i, i + 0x8000));
-  return btoa(text);
+  return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
 }
 
 /** The bytes of a `data_b64` member. Throws ProtocolError. */
 export function bytesOf(text: JsonValue | undefined): Uint8Array {
-  // atob is more lenient: it skips white space and does without padding.
-  if (typeof text !== "string" || text.length % 4 || !/^[A-Za-z0-9+/]*={0,2}$/.test(text)) {
+  try {
+    return Uint8Array.from(atob(text as string), (character) => character.charCodeAt(0));
+  } catch {
     throw broken("data_b64 is not base64");
   }
-  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 }
 
 export function isObject(value: Data | undefined): value is Members {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function parse(text: string): JsonValue {
+function isText(value: unknown): value is string {
+  return typeof value === "string";
+}
+
+/** What is no object is as good as an empty one. */
+function parse(text: string): Members {
   try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw broken(`the server sent what is not JSON: ${(error as Error).message}`);
+    return { ...JSON.parse(text) };
+  } catch {
+    throw broken(`the server sent what is not JSON: ${text.slice(0, 80)}`);
   }
 }
 

@@ -32,7 +32,7 @@ export class Parser {
     const held = text.endsWith("\r") ? "\r" : "";
     const lines = text.slice(0, text.length - held.length).split(/\r\n|\r|\n/);
     this.#rest = lines.pop() + held;
-    if (this.#rest.length + this.#size > this.#limit) throw new RangeError("an event is longer than the parser allows");
+    if (this.#rest.length + this.#size > this.#limit) throw new RangeError("an event is too long");
     const events: StreamEvent[] = [];
     for (const line of lines) {
       if (line) this.#line(line);

@@ -1,0 +1,1 @@
+export function sizes(entry: string): Promise<{ name: string; initial: boolean; bytes: number; gzipped: number }[]>;
