@@ -37,7 +37,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: $(VENV)/.stamp-run ## the pages on http://127.0.0.1:8080, with a network that they can break (PORT=)
+run: $(VENV)/.stamp-run ## the pages on http://127.0.0.1:8080, with a network to break (PORT=, BUS_PORT=, CONTROL_PORT=)
 	@sh scripts/has-node.sh && $(MAKE) --no-print-directory web || echo "The pages need it to be built; the bus does not" >&2
 	@exec $(BIN)/tricast demo --port $(PORT) --bus-port $(BUS_PORT) --control-port $(CONTROL_PORT)
 
@@ -47,6 +47,7 @@ serve: $(VENV)/.stamp-run ## the server alone on http://127.0.0.1:8080 (HOST=, P
 
 .PHONY: web
 web: $(PAGES)/index.html ## build the pages, into the server's package
+	@:
 
 .PHONY: setup
 setup: $(VENV)/.stamp-dev ## install the package and all Python tools into .venv

@@ -42,7 +42,8 @@ def demo(
     try:
         asyncio.run(run_demo(Ports(page=port, bus=bus_port, control=control_port), out.print))
     except OSError as error:
-        err.print(f"[red]{error.strerror or error}.[/] --port, --bus-port and --control-port pick other ports.")
+        hint = "--port, --bus-port and --control-port pick other ports (make run: PORT=, BUS_PORT=, CONTROL_PORT=)."
+        err.print(f"[red]{error.strerror or error}.[/] {hint}")
         raise typer.Exit(1) from None
 
 

@@ -7,13 +7,17 @@ middlebox; its faults are switched through its control API.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
+from typing import TypeVar
 
 from aiohttp import web
 
 from tricast_bench.middlebox import Control, Middlebox
 from tricast_server import Settings, setup
-from tricast_server.hosting import drained, listening, stop_signal
+from tricast_server.hosting import CannotListen, drained, listening, stop_signal
+
+T = TypeVar("T")
 
 HOST = "127.0.0.1"
 HEARTBEAT = 5.0
@@ -44,16 +48,21 @@ async def run_demo(ports: Ports, say: Callable[[str], None], heartbeat: float = 
     service = setup(
         app, "", settings=Settings(heartbeat=heartbeat, drain_timeout=DRAIN, allow_origins=origins, node="demo")
     )
-    async with listening(app, HOST, ports.page) as listener:
-        async with (
-            Middlebox(upstream=listener.url, listen=(HOST, ports.bus)) as box,
-            Control(box, ports.control) as control,
-        ):
-            known["middlebox"] = {"bus": box.address[1], "control": control.port}
-            say(f"tricast demo: open [bold]{listener.url}[/] (Ctrl-C ends it)")
-            say(f"Its bus is behind a middlebox that the page can break, {box.url}; control at {control.url}")
-            stop = stop_signal()
-            await stop.wait()
-            await listener.close()
-            stop.clear()
-            await drained(service, stop)
+    async with listening(app, HOST, ports.page) as listener, AsyncExitStack() as stack:
+        box = await _entered(stack, Middlebox(upstream=listener.url, listen=(HOST, ports.bus)), ports.bus)
+        control = await _entered(stack, Control(box, ports.control), ports.control)
+        known["middlebox"] = {"bus": box.address[1], "control": control.port}
+        say(f"tricast demo: open [bold]{listener.url}[/] (Ctrl-C ends it)")
+        say(f"Its bus is behind a middlebox that the page can break, {box.url}; control at {control.url}")
+        stop = stop_signal()
+        await stop.wait()
+        await listener.close()
+        stop.clear()
+        await drained(service, stop)
+
+
+async def _entered(stack: AsyncExitStack, listener: AbstractAsyncContextManager[T], port: int) -> T:
+    try:
+        return await stack.enter_async_context(listener)
+    except OSError as error:
+        raise CannotListen(f"Cannot listen on {HOST}:{port}: {error.strerror or error}") from error

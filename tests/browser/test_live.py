@@ -109,6 +109,7 @@ async def test_blackhole_is_told_and_survived(demo: DemoServer, show: Show, topi
     page = await live(show, demo.url, topic, "&flow=5", noise=True)
     await page.carries("ws")
     await page.press("Blackhole")
+    await page.has_text("#detail", re.compile(r"^nothing has come for \d+ s$"))
     await page.happened("WebSocket was lost.")
     await page.has_text("#state", "Nothing carries: looking for a way")
     await page.happened("Nothing answers: this looks like being offline")

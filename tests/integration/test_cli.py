@@ -137,6 +137,12 @@ def test_wrong_usage(args: list[str], words: str, environment: dict[str, str]) -
     assert "Traceback" not in done.stderr
 
 
+def test_a_cursor_that_is_none(environment: dict[str, str]) -> None:
+    done = tricast("sub", "t", "--cursor", "bogus", env=environment)
+    assert done.exit_code == 2
+    assert "is no cursor" in done.stderr
+
+
 @pytest.mark.parametrize("args", [["sub", "t"], ["pub", "t", "1"], ["echo", "--transport", "sse"]], ids=str)
 def test_where_nobody_listens(args: list[str], environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tricast.cli.OPEN_TIMEOUT", 0.5)

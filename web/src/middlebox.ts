@@ -60,3 +60,8 @@ export class Middlebox {
     return answer;
   }
 }
+
+/** What a preset does, as a sentence. */
+export function describe(about: string): string {
+  return about && `${about.slice(0, 1).toUpperCase()}${about.slice(1)}.`;
+}

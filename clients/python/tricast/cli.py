@@ -31,6 +31,7 @@ from tricast.memory import FileStore
 from tricast.probe.command import probe
 from tricast.wire import json as wire_json
 from tricast.wire.commands import topic_list
+from tricast.wire.cursor import Cursor
 from tricast.wire.messages import Gap, JsonValue, Message, TransportName
 
 P = ParamSpec("P")
@@ -83,6 +84,8 @@ def sub(
     count: Annotated[int | None, typer.Option(min=1, help="End after so many messages.")] = None,
 ) -> None:
     """Print what is published, until Ctrl-C."""
+    if cursor not in (None, "earliest") and Cursor.parse(cursor) is None:
+        raise typer.BadParameter(f"{cursor!a} is no cursor; one looks like k3f9-17, or is 'earliest'")
     bus = _connect(url, topics, transports=transport.names, token=token, last=last, cursor=cursor)
     _run(_sub(bus, _show_json if as_json else _show, count), bus, url)
 

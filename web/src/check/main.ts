@@ -1,6 +1,6 @@
 import "../styles/base.css";
 import "../styles/check.css";
-import type { Middlebox, MiddleboxState } from "../middlebox.ts";
+import { describe, type Middlebox, type MiddleboxState } from "../middlebox.ts";
 import { findPage } from "../page.ts";
 import { copy } from "../ui/copy.ts";
 import { byId, element, write } from "../ui/dom.ts";
@@ -28,6 +28,7 @@ async function start(): Promise<void> {
     button.disabled = true;
     const isLong = byId<HTMLInputElement>("long").checked;
     write(byId("status"), "Checking …");
+    byId("outcome").hidden = true;
     picture.begin(now());
     report = await probe(page.bus, isLong, {
       arrival: (name, { arrived }) => picture.dot(name, arrived),
@@ -36,7 +37,8 @@ async function start(): Promise<void> {
       long: () => write(byId("status"), `Now watching for ${LONG} s whether connections are cut …`),
     });
     for (const name of TRANSPORTS) picture.judge(name, report.findings[name].verdict);
-    write(byId("status"), `Checked in ${report.took.toFixed(1)} s.`);
+    const cuts = isLong ? "" : " What cuts connections later is not seen in so short a time: tick the box for that.";
+    write(byId("status"), `Checked in ${report.took.toFixed(1)} s.${cuts}`);
     show(report);
     button.disabled = false;
     write(button, "Check again");
@@ -63,8 +65,7 @@ async function startPretending(box: Middlebox): Promise<void> {
   };
   select.addEventListener("change", () => {
     box.preset(select.value).then(
-      ({ presets, preset }) =>
-        write(byId("status"), `It ${preset === "clean" ? "has " : ""}${presets[preset ?? ""]?.about ?? ""}.`),
+      ({ presets, preset }) => write(byId("status"), describe(presets[preset ?? ""]?.about ?? "")),
       (error) => write(byId("status"), `The middlebox did not do it: ${error.message}`),
     );
   });

@@ -1,4 +1,4 @@
-import type { Middlebox, MiddleboxState } from "../middlebox.ts";
+import { describe, type Middlebox, type MiddleboxState } from "../middlebox.ts";
 import { byId, element, write } from "../ui/dom.ts";
 
 const CUSTOM = "of its own kind";
@@ -92,6 +92,5 @@ function fill(select: HTMLSelectElement, { presets }: MiddleboxState): void {
 
 function about({ preset, presets }: MiddleboxState): string {
   if (preset === null) return "Several faults at once.";
-  const text = presets[preset]?.about ?? "";
-  return text && `It ${preset === "clean" ? "has " : ""}${text}.`;
+  return describe(presets[preset]?.about ?? "");
 }

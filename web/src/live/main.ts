@@ -22,6 +22,8 @@ import { Strip } from "./strip.ts";
 const DRAW_MS = 200;
 const COUNTERS_MS = 2000;
 const SAVE_MS = 500;
+/** Seconds without a message of its own after which the page says so. */
+const SILENCE_S = 3;
 const TOPIC = /^(?=.{1,128}$)[\w:-]+(\.[\w:-]+)*$/;
 
 startTheme();
@@ -49,6 +51,8 @@ async function start(): Promise<void> {
   let latestSaid: { text: string; at: number } | null = null;
   let isOver = false;
   let blocked = "";
+  let heardAt = performance.now();
+  let isSilent = false;
 
   write(byId("topic-name"), topic);
   choose("mode", first);
@@ -58,6 +62,7 @@ async function start(): Promise<void> {
     { url: page.bus, topic, client, cursor: resumed?.cursor ?? null, mode: first },
     {
       message: (message, transport, isAgain) => {
+        heardAt = performance.now();
         const numbered = flowData(message.data);
         ledger.take(numbered, isAgain);
         if (message.from === client) measure(message, numbered, transport);
@@ -142,6 +147,7 @@ async function start(): Promise<void> {
     radio.addEventListener("change", () => setRate(Number(chosen("rate"))));
   function setRate(perSecond: number): void {
     flow.rate = perSecond;
+    heardAt = performance.now();
     choose("rate", String(perSecond));
   }
   if (asked.has("flow")) setRate(Number(asked.get("flow")) || 0);
@@ -167,7 +173,17 @@ async function start(): Promise<void> {
     setInterval(() => void middlebox.state().then(take, () => {}), COUNTERS_MS);
   }
 
+  /** While this page publishes something, it should hear something: a dead link is seen here before it is given up. */
+  function showSilence(): void {
+    const seconds = Math.floor((performance.now() - heardAt) / 1000);
+    const wasSilent = isSilent;
+    isSilent = flow.rate >= 1 && seconds >= SILENCE_S && !isOver;
+    if (isSilent) write(byId("detail"), `nothing has come for ${seconds} s`);
+    else if (wasSilent) write(byId("detail"), blocked);
+  }
+
   function draw(): void {
+    showSilence();
     const { received, sent } = line.bytes;
     const traffic = counted ?? { down: received, up: sent };
     const published = flow.rate === 0 ? null : flow.achieved;
