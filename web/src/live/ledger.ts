@@ -10,7 +10,7 @@ export interface Numbered {
 /** Anybody may publish anything: what no sender of ours would say is not believed, as it could keep a page busy. */
 export function isNumbered(data: object): data is Numbered {
   const { series, n, acked } = data as Record<string, unknown>;
-  if (typeof series !== "string" || series.length > 64) return false;
+  if (typeof series !== "string" || series.length > 256) return false;
   if (!Number.isSafeInteger(n) || !Number.isSafeInteger(acked)) return false;
   const [number, known] = [n as number, acked as number];
   return known >= 0 && known < number && number - known <= IN_FLIGHT_MAX + WINDOW;
