@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import pytest_asyncio
@@ -154,6 +155,29 @@ async def test_another_tab_takes_over_and_nothing_is_lost(browser: Browser, serv
         stats = await tab.stats()
         assert (stats["lost"], stats["duplicated"], stats["reconnects"]) == (0, 0, 0)
     await settled(server, sse=1)
+
+
+async def test_topics_of_a_tab_that_crashed_are_forgotten(browser: Browser, server: Server) -> None:
+    leader, doomed, late = [await browser.tab() for _ in range(3)]
+    streams: list[set[str]] = []
+
+    def look(request: Any) -> None:
+        url = urlsplit(request.url)
+        if url.path == "/sse":
+            streams.append(set(parse_qs(url.query)["topics"][0].split(",")) & {"a", "b", "c"})
+
+    async def asked_for(*topics: str) -> None:
+        async with asyncio.timeout(10):
+            while not streams or streams[-1] != set(topics):
+                await asyncio.sleep(0.05)
+
+    leader.page.on("request", look)
+    await leader.start(server, topics=["a"], **SSE)
+    await doomed.start(server, topics=["b"], **SSE)
+    await asked_for("a", "b")
+    await browser.crash(doomed)
+    await late.start(server, topics=["c"], **SSE)
+    await asked_for("a", "c")
 
 
 async def test_tab_that_comes_later_gets_what_it_missed(browser: Browser, server: Server) -> None:

@@ -117,7 +117,7 @@ export class Bus extends EventTarget implements AsyncIterable<Item>, AsyncDispos
       onEnd: (error) => this.#end(error),
     });
     followPage(this.#keeper, () => isOnline(this.#target, 3), this.#life.signal);
-    options.signal?.addEventListener("abort", () => this.close());
+    options.signal?.addEventListener("abort", () => this.close(), { signal: this.#life.signal });
     this.opened = this.#open(options.openTimeout ?? OPEN_TIMEOUT);
     this.opened.catch(() => {}); // whoever does not look at it hears of it by `error`
     if (options.signal?.aborted) this.close();

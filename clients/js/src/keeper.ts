@@ -47,6 +47,8 @@ export class Keeper implements Owner {
   readonly #topics: Topics;
   readonly #pulse = new Pulse();
   readonly #runners = new Map<TransportName, Runner>();
+  /** Also those that are retired, but not yet at their end. */
+  readonly #running = new Set<Runner>();
   #race: Race;
   #carrier: Runner | null = null;
   #last: TransportName | null = null;
@@ -214,7 +216,7 @@ export class Keeper implements Owner {
     clearTimeout(this.#timer);
     this.#actions = [];
     this.#carrier = null;
-    for (const runner of this.#runners.values()) runner.cancel();
+    for (const runner of this.#running) runner.cancel();
     this.#runners.clear();
   }
 
@@ -281,7 +283,11 @@ export class Keeper implements Owner {
     this.#runners.set(transport, runner);
     const begin = runner.stream.request.cursor ?? "now";
     timeline.note(transport, old ? "reopen" : "try", `from ${begin}${why && `, ${why}`}`);
-    runner.run().catch((error) => this.#with.onEnd(error));
+    this.#running.add(runner);
+    runner
+      .run()
+      .catch((error) => this.#with.onEnd(error))
+      .finally(() => this.#running.delete(runner));
   }
 
   #prove(runner: Runner): void {

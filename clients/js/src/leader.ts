@@ -36,6 +36,11 @@ export interface Ending {
   reconnectAfter: number | null;
 }
 
+/** The lock that a member holds as long as it lives: a tab that is killed says nothing. */
+export function lockOf(id: string): string {
+  return `tricast-member-${id}`;
+}
+
 interface Member {
   topics: readonly string[];
   cursor: Cursor;
@@ -110,6 +115,7 @@ export class Leader {
 
   /** Opens the stream so that it has what those who wait need. Never rejects. */
   async #admit(): Promise<void> {
+    await this.#forgetDead();
     const fresh = this.#waiting();
     const [first] = fresh;
     if (this.#over || !first) return;
@@ -145,6 +151,14 @@ export class Leader {
       if (this.#current || (error instanceof CommandError && !error.retryable)) this.#sendAway(to);
       else this.#end(link, error as TricastError);
     }
+  }
+
+  async #forgetDead(): Promise<void> {
+    const known = [...this.#members.keys()];
+    const { held = [] } = await navigator.locks.query().catch((): LockManagerSnapshot => ({}));
+    const alive = new Set(held.map((lock) => lock.name));
+    // Where it could not be asked, nobody is dead.
+    if (alive.size) for (const id of known) if (!alive.has(lockOf(id))) this.#members.delete(id);
   }
 
   /** All topics, from the lowest cursor. */

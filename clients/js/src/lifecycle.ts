@@ -18,22 +18,24 @@ export function followPage(keeper: Keeper, isOnline: () => Promise<boolean>, sig
     target?.addEventListener?.(name, listener as EventListener, { signal });
   const page = globalThis.document as Document | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
-  let away = false;
+  /** Of the chain of looks that goes on; null while the network is there. */
+  let away: object | null = null;
   // Browsers may be wrong: they also say so where the server is on this machine.
-  const look = async () => {
+  const look = async (chain: object) => {
     const online = await isOnline();
-    if (!away) return;
+    if (away !== chain) return;
     if (online) keeper.resume("the server answers");
     else keeper.pause("the network is away");
-    timer = setTimeout(look, OFFLINE_RETRY * 1000);
+    timer = setTimeout(look, OFFLINE_RETRY * 1000, chain);
   };
   const stop = () => {
-    away = false;
+    away = null;
     clearTimeout(timer);
   };
   on(globalThis, "offline", () => {
-    away = true;
-    look();
+    stop();
+    away = {};
+    look(away);
   });
   on(globalThis, "online", () => {
     stop();

@@ -53,6 +53,7 @@ export class Runner {
   #flooded = false;
   #busy = 0;
   #retired = false;
+  #linger: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     readonly link: Link,
@@ -99,6 +100,7 @@ export class Runner {
   cancel(): void {
     this.#retired = true;
     this.carrying = false;
+    clearTimeout(this.#linger);
     this.link.close();
     this.#pulse.notify();
   }
@@ -112,7 +114,7 @@ export class Runner {
     this.#retired = true;
     this.carrying = false;
     this.#pulse.notify();
-    later(LINGER, () => this.cancel());
+    this.#linger = later(LINGER, () => this.cancel());
   }
 
   /** As `Link.send`; `apart` from the stream as `Link.post`. */

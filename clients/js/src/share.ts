@@ -7,7 +7,7 @@
  */
 
 import { CommandError, ConnectFailed, ConnectionLost, commandError, type TricastError } from "./errors.js";
-import { type Ending, Leader, type Order, type Word } from "./leader.js";
+import { type Ending, Leader, lockOf, type Order, type Word } from "./leader.js";
 import { Queue } from "./queue.js";
 import { randomName } from "./random.js";
 import type { Request } from "./session.js";
@@ -29,6 +29,8 @@ export class SharedLink extends EventLink {
   readonly #id = randomName(8);
   readonly #link: () => Link;
   readonly #queue = new Queue<Frame | Batch>(QUEUE_MAX);
+  /** Aborted once this tab is of the group no more: it gives back its locks, and is deaf to the others. */
+  readonly #part = new AbortController();
   #request: Request = { topics: [], cursor: null, last: 0 };
   #channel: BroadcastChannel | null = null;
   #name = "";
@@ -66,28 +68,39 @@ export class SharedLink extends EventLink {
   override close(): void {
     if (this.life.signal.aborted) return;
     super.close();
-    clearTimeout(this.#patience);
-    this.#leader?.stop();
     this.#alone?.close();
-    this.#say({ kind: "leave", from: this.#id });
-    this.#channel?.close();
-    this.#queue.end(new ConnectionLost("the link was closed"));
+    this.#end(new ConnectionLost("the link was closed"));
   }
 
   async #enter(): Promise<void> {
     this.#name = await groupOf(this.target);
-    if (this.life.signal.aborted) return;
+    if (this.#isOut) return;
     this.#cursor = Cursor.parse(this.#request.cursor);
+    // Whoever leads can see by it that this tab is still there.
+    await new Promise<void>((resolve, reject) => {
+      const { signal } = this.#part;
+      const hold = () => {
+        resolve();
+        return aborted(signal);
+      };
+      navigator.locks.request(lockOf(this.#id), { signal }, hold).catch(reject);
+    });
+    if (this.#isOut) return;
     this.#channel = new BroadcastChannel(this.#name);
     this.#channel.onmessage = ({ data }) => this.#hear(data);
     if (this.#cursor) this.#join();
     else await this.#ask();
-    this.#stand({ signal: this.life.signal });
+    this.#stand({ signal: this.#part.signal });
+  }
+
+  get #isOut(): boolean {
+    return this.#part.signal.aborted;
   }
 
   // Joining
 
   #join(): void {
+    if (this.#isOut) return;
     this.#under = null;
     this.#await();
     const { topics } = this.#request;
@@ -119,17 +132,28 @@ export class SharedLink extends EventLink {
 
   /** Leads as soon as nobody else does. */
   #stand(options: LockOptions): void {
-    const { signal } = this.life;
-    if (signal.aborted || this.#leader || this.#alone) return;
+    const { signal } = this.#part;
+    if (signal.aborted || this.#leader) return;
     const lead = async () => {
-      if (this.#leader || signal.aborted) return;
+      if (signal.aborted || this.#leader) return;
       this.#leader = new Leader(this.#id, (order) => this.#order(order), this.#link);
-      await new Promise((resolve) => signal.addEventListener("abort", resolve));
+      await aborted(signal);
     };
     navigator.locks.request(this.#name, options, lead).catch(() => {
       // It was given up, or taken away from a leader that did not answer.
-      this.#end(new ConnectionLost("another tab has taken over"));
+      this.#fail(new ConnectionLost("another tab has taken over"));
     });
+  }
+
+  /** Whoever waits for the lock leads next, and has all the others join. */
+  #quit(): void {
+    if (this.#isOut) return;
+    clearTimeout(this.#patience);
+    this.#leader?.stop();
+    this.#leader = null;
+    this.#say({ kind: "leave", from: this.#id });
+    this.#channel?.close();
+    this.#part.abort();
   }
 
   // Talking
@@ -141,12 +165,12 @@ export class SharedLink extends EventLink {
 
   /** As the leader, to all, and to this tab's own part. */
   #order(order: Order): void {
-    if (!this.life.signal.aborted) this.#channel?.postMessage(order);
+    if (!this.#isOut) this.#channel?.postMessage(order);
     queueMicrotask(() => this.#hear(order));
   }
 
   #hear(message: Order | Word): void {
-    if (this.life.signal.aborted || this.#alone) return;
+    if (this.#isOut) return;
     if (message.kind === "join" || message.kind === "leave") this.#leader?.hear(message);
     else if (!("to" in message) || message.to.includes(this.#id)) this.#obey(message);
   }
@@ -158,7 +182,7 @@ export class SharedLink extends EventLink {
       clearTimeout(this.#patience);
     } else if (order.kind === "ask") {
       clearTimeout(this.#patience);
-      this.#ask().catch((error) => this.#end(error));
+      this.#ask().catch((error) => this.#fail(error));
     } else if (order.kind === "alone") {
       this.#goAlone();
     } else if (order.kind === "joined") {
@@ -212,10 +236,9 @@ export class SharedLink extends EventLink {
 
   /** With a stream of one's own, as if there were no others. */
   async #goAlone(): Promise<void> {
-    clearTimeout(this.#patience);
+    this.#quit();
     const link = this.#link();
     this.#alone = link;
-    this.#leader?.stop();
     try {
       const cursor = this.#cursor ? `${this.#cursor}` : this.#request.cursor;
       for await (const frame of link.open({ ...this.#request, cursor })) {
@@ -239,10 +262,19 @@ export class SharedLink extends EventLink {
     return this.#early ? new ConnectFailed(message) : new ConnectionLost(message);
   }
 
+  /** What the group comes to is nothing to a tab that has gone. */
+  #fail(error: TricastError): void {
+    if (!this.#isOut) this.#end(error);
+  }
+
   #end(error: TricastError): void {
     this.#queue.end(error);
-    this.#leader?.stop();
+    this.#quit();
   }
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener("abort", resolve));
 }
 
 /** Those who would have the same stream but for its topics: not everybody may see the token, so its hash has to do. */

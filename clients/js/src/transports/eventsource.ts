@@ -38,6 +38,8 @@ export class EventSourceLink extends EventLink {
 
   #connect(url: URL): void {
     if (!this.target.EventSource) throw new ConnectFailed("there is no EventSource here; pass one as an option");
+    // The token may have taken its time.
+    if (this.life.signal.aborted) throw new ConnectFailed("the link was closed");
     const source = new this.target.EventSource(`${url}`);
     this.#source = source;
     for (const name of EVENTS) source.addEventListener(name, (event) => this.#receive((event as MessageEvent).data));

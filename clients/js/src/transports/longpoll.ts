@@ -19,7 +19,8 @@ class GatewayTimeout extends ConnectionLost {}
 export class LongPollLink extends Link {
   readonly name = "poll";
   #wait = WAIT;
-  #turn = new AbortController();
+  /** Of the poll that waits for more; null until the first one is answered, which has a time of its own. */
+  #turn: AbortController | null = null;
 
   async *open(request: Request): AsyncGenerator<Batch, never> {
     try {
@@ -36,7 +37,7 @@ export class LongPollLink extends Link {
 
   override close(): void {
     super.close();
-    this.#turn.abort();
+    this.#turn?.abort();
   }
 
   /** What there is, at once: any answer proves that the transport works. */
@@ -50,7 +51,7 @@ export class LongPollLink extends Link {
   }
 
   protected override prod(): void {
-    this.#turn.abort(new ConnectionLost("asked anew"));
+    this.#turn?.abort(new ConnectionLost("asked anew"));
   }
 
   async #pollOn(request: Request): Promise<Batch> {
@@ -76,7 +77,7 @@ export class LongPollLink extends Link {
     this.target.traffic.requests += 1;
     // The counter makes every URL unique: caches and some proxies merge what looks the same.
     const query = { ...queryOf(request), wait: `${wait}`, n: `${this.target.traffic.requests}` };
-    const answer = await this.exchange("poll", query, {}, seconds, error, this.#turn.signal);
+    const answer = await this.exchange("poll", query, {}, seconds, error, this.#turn?.signal);
     if (answer.status >= 502 && answer.status <= 504 && error === ConnectionLost && !failureIn(answer.text)) {
       throw new GatewayTimeout(`HTTP status ${answer.status}`);
     }

@@ -81,6 +81,8 @@ export class WebSocketLink extends Link {
   #connect(url: URL): void {
     const { WebSocket: Implementation, headers } = this.target;
     if (!Implementation) throw new ConnectFailed("there is no WebSocket here: pass one");
+    // The token may have taken its time.
+    if (this.life.signal.aborted) throw new ConnectFailed("the link was closed");
     url.protocol = url.protocol.replace("http", "ws");
     // Browsers take no third argument, `ws` for Node takes headers there.
     const make = Implementation as unknown as new (url: string, protocols: string[], more: object) => WebSocket;
