@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -123,7 +122,9 @@ def _measure(asked: Asked, folder: Path) -> None:
     from tricast_bench.results import Metrics
     from tricast_bench.servers import Unusable
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers are stopped
+    # Either ends it early with what there is, also where a shell had its background jobs ignore SIGINT.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         results = session.measure(asked, out)
