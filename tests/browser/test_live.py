@@ -88,7 +88,7 @@ async def test_refused_websocket_and_buffered_streams_are_survived(demo: DemoSer
     await page.has_text("#about", "Several faults at once.")
     await page.press("Heal")
     await page.happened("You healed the network.")
-    await page.has_text("#about", "It has no fault at all.")
+    await page.has_text("#about", "No fault at all.")
     await settle(page, demo, topic)
 
 

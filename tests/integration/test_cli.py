@@ -185,9 +185,12 @@ def test_what_the_server_finds_wrong(environment: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("stop", [signal.SIGINT], ids=["Ctrl-C"])
 def test_ctrl_c_is_quiet(stop: signal.Signals, environment: dict[str, str]) -> None:
+    # Where the tests run as a background job SIGINT is ignored, which children inherit: handlers they do not.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [*COMMAND, "sub", "t"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
+    signal.signal(signal.SIGINT, before)
     assert process.stderr is not None
     with process:
         assert "listening" in process.stderr.readline()
