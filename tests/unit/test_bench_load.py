@@ -12,6 +12,7 @@ from tricast.wire.messages import Gap, Message
 from tricast_bench.load import MARK, Stamp, offsets, payload, stamp_of
 from tricast_bench.recorder import Account, Recorder, Tally, histogram, merged, percentiles
 from tricast_bench.scenarios import KNEE
+from tricast_bench.users.tcp import to_monotonic
 
 SECOND = 1_000_000_000
 
@@ -159,3 +160,14 @@ def test_a_histogram_has_microseconds() -> None:
     made = histogram([1_500_000, 1_500_000, 10**15])
     assert made.get_total_count() == 3
     assert made.get_value_at_percentile(50) == pytest.approx(1500, rel=0.001)
+
+
+def test_a_pause_between_two_clocks_makes_nothing_earlier() -> None:
+    """The process is put aside for 5 ms after the first reading of the first clock."""
+    readings = iter([1_000_000, 6_000_000, 6_001_000, 6_002_000])
+    day = iter([105_000_000, 105_001_500])
+    assert to_monotonic(104_000_000, lambda: next(readings), lambda: next(day)) == 6_002_000 - 1_001_500
+
+
+def test_what_has_come_has_come_by_now() -> None:
+    assert to_monotonic(2_000, lambda: 500, lambda: 1_000) == 500

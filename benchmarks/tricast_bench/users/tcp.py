@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +19,9 @@ _BYTES = struct.Struct("=QQ")
 _SO_TIMESTAMPNS = 35
 _TIMESPEC = struct.Struct("@qq")
 _ANCILLARY = 64
+READING = 20_000
+"""Nanoseconds that reading both clocks may take."""
+READINGS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +82,26 @@ def receive(connection: Any, size: int) -> tuple[bytes, int]:
     Where the kernel has no note, it is now. Raises OSError.
     """
     data, notes, _, _ = connection.recvmsg(size, _ANCILLARY)
-    now = time.monotonic_ns()
     for level, kind, value in notes:
         if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS and len(value) >= _TIMESPEC.size:
             seconds, rest = _TIMESPEC.unpack_from(value)
-            return data, min(now, now - time.time_ns() + seconds * 1_000_000_000 + rest)
-    return data, now
+            return data, to_monotonic(seconds * 1_000_000_000 + rest)
+    return data, time.monotonic_ns()
+
+
+def to_monotonic(
+    moment: int, monotonic: Callable[[], int] = time.monotonic_ns, wall: Callable[[], int] = time.time_ns
+) -> int:
+    """A moment of the past by the time of day, on the monotonic clock; both in nanoseconds, and never later than now.
+
+    The clocks are read one after the other: where the process was put aside in between, they are read again, as the
+    moment would seem too early by that time.
+    """
+    for _ in range(READINGS):
+        before, day, now = monotonic(), wall(), monotonic()
+        if now - before <= READING:
+            break
+    return min(now, now - day + moment)
 
 
 def counted(connection: Any) -> Wire:
