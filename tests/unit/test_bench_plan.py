@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 
 import pytest
+from rich.console import Console
 from tests.unit.test_bench_results import RESULTS, RUN
 
 from tricast_bench.bench.compare import compare, faults, table
@@ -13,10 +15,11 @@ from tricast_bench.bench.judge import Knee, carried, grows, knees, void
 from tricast_bench.bench.meter import Usage
 from tricast_bench.bench.plan import plan, transports_of
 from tricast_bench.bench.session import Asked
-from tricast_bench.bench.show import TITLES, notes, shown, tables
+from tricast_bench.bench.show import notes, shown, tables
 from tricast_bench.fallback.trials import CONNECTS
 from tricast_bench.results import TRANSPORTS, Metrics, Results, Run
 from tricast_bench.scenarios import BROADCAST, FALLBACK, IDLE, MIXED, SCENARIOS
+from tricast_bench.titles import TITLES
 
 SECOND = 1_000_000_000
 
@@ -193,6 +196,17 @@ def test_a_table_shows_medians_of_valid_runs_and_marks_what_is_only_void() -> No
     assert shown(void_ones, "p50_ms") == "[dim]~50[/]"
     assert shown(valid, "spread_ms") == "–"
     of = results(*valid, *void_ones)
-    assert [shown_table.row_count for shown_table in tables(of)] == [1]
+    assert [shown_table.row_count for shown_table in tables(of, Console(width=250))] == [1]
     assert "  1 x the load was late (…)" in notes(of)
     assert "nginx: not measured, as not installed" in notes(of)
+
+
+@pytest.mark.parametrize("width", [72, 250])
+def test_a_table_cuts_nothing_off_whatever_the_width(width: int) -> None:
+    console = Console(width=width, record=True, file=io.StringIO())
+    for shown_table in tables(results(*runs([1.25, 2.25, 3.25])), console):
+        console.print(shown_table)
+    text = console.export_text()
+    assert "2.25 (1.25–3.25)" in text
+    assert all(TITLES[column] in text for column in BROADCAST.columns)
+    assert "…" not in text

@@ -137,7 +137,7 @@ def _measure(asked: Asked, folder: Path) -> None:
         err.print(f"[red]Nothing was measured:[/] {'; '.join(dict.fromkeys(reasons))}")
         raise typer.Exit(1)
     out.print()
-    for table in show.tables(results):
+    for table in show.tables(results, out):
         out.print(table)
     for note in show.notes(results):
         out.print(note)

@@ -9,9 +9,10 @@ from typing import Literal
 from rich import box
 from rich.table import Table
 
-from tricast_bench.bench.show import TITLES, number, parameters_in_words
+from tricast_bench.bench.show import number, parameters_in_words
 from tricast_bench.results import Results, Run
 from tricast_bench.stats import Estimate, ratio_unpaired
+from tricast_bench.titles import TITLES
 
 Verdict = Literal["no difference", "better", "worse", "too few runs"]
 LESS_IS_BETTER = (

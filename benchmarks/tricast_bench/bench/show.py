@@ -3,50 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 
 from rich import box
+from rich.console import Console
 from rich.table import Table
 
 from tricast_bench.bench.judge import knees
 from tricast_bench.results import Results, Run
 from tricast_bench.scenarios import SCENARIOS, Scenario
 from tricast_bench.stats import Estimate, estimate
+from tricast_bench.titles import SCALES, TITLES
 
-TITLES = {
-    "p50_ms": "p50, ms",
-    "p90_ms": "p90, ms",
-    "p99_ms": "p99, ms",
-    "p999_ms": "p99.9, ms",
-    "max_ms": "max, ms",
-    "offered_per_second": "sent/s",
-    "delivered": "delivered",
-    "delivered_per_second": "delivered/s",
-    "lost": "lost",
-    "duplicated": "doubled",
-    "reordered": "out of order",
-    "gaps": "in gaps",
-    "server_cpu_us_per_delivery": "CPU, µs each",
-    "server_memory_per_connection": "memory each, KiB",
-    "server_memory": "memory, MiB",
-    "server_files": "descriptors",
-    "bytes_up_per_message": "bytes up",
-    "bytes_down_per_message": "bytes down",
-    "requests_per_message": "requests",
-    "time_to_first_ms": "first, ms",
-    "spread_ms": "spread, ms",
-    "connects_per_second": "connects/s",
-    "generator_cpu": "load's core, %",
-    "schedule_lag_p99_ms": "lag p99, ms",
-}
-"""What people call the metrics."""
-_SCALES = {"server_memory_per_connection": 1 / 1024, "server_memory": 1 / 2**20, "generator_cpu": 100.0}
+WIDE = 1000
 
 
-def tables(results: Results) -> Iterable[Table]:
-    """One for each scenario that has runs."""
+def tables(results: Results, console: Console) -> Iterable[Table]:
+    """One for each scenario that has runs; where the console is too narrow for that, one for each of its cases."""
     for name, scenario in SCENARIOS.items():
         if runs := [run for run in results.runs if run.scenario == name]:
-            yield _table(scenario, runs)
+            whole = _table(scenario, runs)
+            needed = console.measure(whole, options=console.options.update(width=WIDE)).maximum
+            yield from [whole] if needed <= console.width else _narrow(scenario, runs)
 
 
 def notes(results: Results) -> list[str]:
@@ -67,22 +45,36 @@ def notes(results: Results) -> list[str]:
 
 
 def _table(scenario: Scenario, runs: Sequence[Run]) -> Table:
-    table = Table(
-        title=f"[bold]{scenario.name}[/] · {scenario.about}", title_justify="left", title_style="", box=box.SIMPLE_HEAD
-    )
+    """A row for each case and transport."""
+    table = _titled(f"[bold]{scenario.name}[/] · {scenario.about}")
     table.add_column("")
     table.add_column("", no_wrap=True)
     for column in scenario.columns:
         table.add_column(TITLES[column], justify="right")
     before = None
     for of_case in sorted(_by_case(runs), key=_order):
-        first = of_case[0]
-        words = parameters_in_words(first)
-        table.add_row(
-            words if words != before else "", first.transport, *(shown(of_case, column) for column in scenario.columns)
-        )
+        words = parameters_in_words(of_case[0])
+        cells = (shown(of_case, column) for column in scenario.columns)
+        table.add_row(words if words != before else "", of_case[0].transport, *cells)
         before = words
     return table
+
+
+def _narrow(scenario: Scenario, runs: Sequence[Run]) -> Iterable[Table]:
+    """The same turned round: a row for each metric, a column for each transport."""
+    for words, cases in groupby(sorted(_by_case(runs), key=_order), lambda of_case: parameters_in_words(of_case[0])):
+        table = _titled(f"[bold]{scenario.name}[/] · {words}")
+        table.add_column("", no_wrap=True)
+        side_by_side = list(cases)
+        for of_case in side_by_side:
+            table.add_column(of_case[0].transport, justify="right", overflow="fold")
+        for column in scenario.columns:
+            table.add_row(TITLES[column], *(shown(of_case, column) for of_case in side_by_side))
+        yield table
+
+
+def _titled(title: str) -> Table:
+    return Table(title=title, title_justify="left", title_style="", box=box.SIMPLE_HEAD)
 
 
 def shown(runs: Sequence[Run], metric: str) -> str:
@@ -91,7 +83,7 @@ def shown(runs: Sequence[Run], metric: str) -> str:
     values = [float(value) for run in valid if (value := getattr(run.metrics, metric)) is not None]
     if not values:
         return "–"
-    text = _interval(estimate(values), _SCALES.get(metric, 1.0))
+    text = _interval(estimate(values), SCALES.get(metric, 1.0))
     return f"[dim]~{text}[/]" if _only_void(runs) else text
 
 

@@ -11,8 +11,6 @@ from tricast_bench.report.summary import Cell, Group, Row, Summary
 from tricast_bench.report.words import (
     HEADINGS,
     NAMES,
-    SCALES,
-    TITLES,
     case_in_words,
     count,
     interval,
@@ -22,6 +20,7 @@ from tricast_bench.report.words import (
 from tricast_bench.results import TRANSPORTS, Results, Run, Transport
 from tricast_bench.scenarios import SCENARIOS
 from tricast_bench.stats import Estimate
+from tricast_bench.titles import SCALES, TITLES
 
 COLUMNS = ("p50_ms", "p99_ms", "server_cpu_us_per_delivery", "delivered_per_second", "lost")
 """Of scenarios that are not known here."""
