@@ -197,6 +197,21 @@ async def test_50_switches_under_load_lose_and_double_nothing() -> None:
                 await eventually(lambda: bus.transport == "ws" and bus.uplink == "ok", timeout=15)
 
 
+@pytest.mark.parametrize("half", [0, 1])
+async def test_every_fault_in_mid_stream_loses_and_doubles_nothing(half: int) -> None:
+    async with network(heartbeat=HEARTBEAT / 4, retention_count=100_000) as (node, box):
+        async with tricast.connect(box.url, ["t"], cursor="earliest", policy=QUICK) as bus:
+            async with Numbers(node, bus) as numbers:
+                for name in list(PRESETS)[half::2]:
+                    box.preset(name)
+                    box.cut()
+                    await asyncio.sleep(1.0)
+                    box.set(Faults())
+                    target = numbers.published
+                    await eventually(lambda wanted=target: numbers.read >= wanted, timeout=15)  # type: ignore[misc]
+                await eventually(lambda: bus.transport == "ws" and bus.uplink == "ok", timeout=15)
+
+
 async def test_the_better_one_is_taken_again_after_the_fault_without_a_break() -> None:
     async with network() as (node, box):
         async with tricast.connect(box.url, ["t"], cursor="earliest", policy=QUICK) as bus:
