@@ -262,7 +262,7 @@ async def test_a_blocking_call_on_the_event_loop_would_be_seen() -> None:
     """The guard of tests/conftest.py: it looks at what is called below frames of ours."""
 
     async def sleepy(access: Access) -> None:
-        time.sleep(0)  # noqa: ASYNC251
+        time.sleep(0)  # noqa: ASYNC251 - to block is the point
 
     with pytest.raises(AssertionError, match=r"Blocking call to time\.sleep"):
         async with running(authorise=sleepy) as server, Http(server) as http:

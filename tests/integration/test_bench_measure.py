@@ -80,7 +80,7 @@ def load() -> Iterator[Load]:
 
 def job(server: Process, **values: object) -> Job:
     known = {"kind": "flow", "url": server.url, "direct": server.url, "pid": server.process.pid, "warm_up": 0.2}
-    return Job(**{**known, **values})  # type: ignore[arg-type]
+    return Job(**{**known, **values})  # type: ignore[arg-type]  # of many types
 
 
 @contextmanager

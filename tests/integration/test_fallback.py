@@ -133,7 +133,7 @@ async def test_where_nothing_can_be_sent_messages_come_and_publish_says_so(fault
         await node.service.publish("t", "first")
         async with asyncio.timeout(10), tricast.connect(box.url, ["t"], last=1) as bus:
             async with asyncio.timeout(limit * SLACK):
-                assert (await anext(bus)).topic == "t"  # type: ignore[union-attr]
+                assert (await anext(bus)).topic == "t"  # type: ignore[union-attr]  # no gap
             with pytest.raises(UplinkBlocked):
                 await bus.publish("t", 1)
             with pytest.raises(UplinkBlocked):
@@ -208,7 +208,7 @@ async def test_every_fault_in_mid_stream_loses_and_doubles_nothing(half: int) ->
                     await asyncio.sleep(1.0)
                     box.set(Faults())
                     target = numbers.published
-                    await eventually(lambda wanted=target: numbers.read >= wanted, timeout=15)  # type: ignore[misc]
+                    await eventually(lambda wanted=target: numbers.read >= wanted, timeout=15)  # type: ignore[misc]  # of a lambda
                 await eventually(lambda: bus.transport == "ws" and bus.uplink == "ok", timeout=15)
 
 
@@ -251,7 +251,7 @@ async def test_a_publish_that_is_stuck_goes_through_elsewhere_once() -> None:
             box.cut("ws")
             await publishing
             assert bus.transport == "sse"
-            assert [(await anext(bus)).data for _ in range(2)] == [0, 1]  # type: ignore[union-attr]
+            assert [(await anext(bus)).data for _ in range(2)] == [0, 1]  # type: ignore[union-attr]  # no gap
 
 
 async def test_the_server_away_for_a_while_demotes_nothing() -> None:
@@ -287,7 +287,7 @@ async def test_topics_change_while_a_better_one_is_tried() -> None:
             await bus.unsubscribe("t")
             await node.service.publish("t", "not this")
             await node.service.publish("more.3", "but this")
-            assert (await anext(bus)).data == "but this"  # type: ignore[union-attr]
+            assert (await anext(bus)).data == "but this"  # type: ignore[union-attr]  # no gap
 
 
 async def test_a_slow_consumer_keeps_its_link_and_can_publish() -> None:
@@ -299,7 +299,7 @@ async def test_a_slow_consumer_keeps_its_link_and_can_publish() -> None:
                 await asyncio.sleep(0.5)
                 await bus.publish("other", 1)
             assert bus.uplink == "ok"
-            assert [(await anext(bus)).data for _ in range(1000)] == list(range(1000))  # type: ignore[union-attr]
+            assert [(await anext(bus)).data for _ in range(1000)] == list(range(1000))  # type: ignore[union-attr]  # no gap
 
 
 async def test_nothing_is_left_running() -> None:

@@ -55,7 +55,7 @@ async def serving(**handlers: Handler) -> AsyncIterator[str]:
 async def link(name: str, url: str, **more: Any) -> AsyncIterator[Link]:
     """A link that is closed in any case."""
     values = {"connect_timeout": 0.5, "send_timeout": 0.5, **more}
-    made = LINKS[name](Target(url=URL(url), client="c", **values))  # type: ignore[index]
+    made = LINKS[name](Target(url=URL(url), client="c", **values))  # type: ignore[index]  # a str, by parametrize
     try:
         yield made
     finally:
@@ -515,7 +515,7 @@ async def test_a_poll_is_dead_after_its_wait_and_a_heartbeat() -> None:
         return await never(request)
 
     async with serving(poll=handler) as url, link("poll", url) as made:
-        made.wait = 0.1  # type: ignore[attr-defined]
+        made.wait = 0.1  # type: ignore[attr-defined]  # of the long poll
         start = asyncio.get_running_loop().time()
         seen, error = await all_of(made, RESUME)
         assert (len(seen), type(error)) == (1, errors.ConnectionLost)

@@ -162,11 +162,11 @@ class Through(Node):
 
 
 def through(box: Middlebox, **params: Any) -> Any:
-    return readers(Through(port=box.address[1], service=None), **params)  # type: ignore[arg-type]
+    return readers(Through(port=box.address[1], service=None), **params)  # type: ignore[arg-type]  # no node behind it
 
 
 def before(box: Middlebox, kind: str) -> Reader:
-    return READERS[kind](Through(port=box.address[1], service=None), {}, None)  # type: ignore[arg-type]
+    return READERS[kind](Through(port=box.address[1], service=None), {}, None)  # type: ignore[arg-type]  # no node behind it
 
 
 async def test_streams_of_the_real_server_pass(box: Middlebox, node: Node) -> None:

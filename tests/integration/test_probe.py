@@ -91,7 +91,7 @@ async def test_a_server_that_wants_a_token_has_no_blocked_uplink() -> None:
     def nobody(*args: object, **options: object) -> object:
         raise Unauthorized("a token is needed")
 
-    async with running(authorise=nobody) as node:  # type: ignore[arg-type]
+    async with running(authorise=nobody) as node:  # type: ignore[arg-type]  # it only raises
         report = await probe(node.url, plan=PLAN)
     assert verdicts(report) == ["clean", "clean", "clean", "refused"]
     assert any("token" in line for line in report.advice)

@@ -45,7 +45,7 @@ class Reader:
                 await asyncio.sleep(0.01)
 
     async def _one_link(self, name: str, frames: int, wanted: int, lose: float) -> None:
-        link = LINKS[name](self.target)  # type: ignore[index]
+        link = LINKS[name](self.target)  # type: ignore[index]  # a str, by chance
         stream = self.session.open()
         try:
             async with aclosing(link.open(stream.request)) as incoming:

@@ -73,7 +73,7 @@ async def through(url: str, *only: TransportName) -> tuple[TransportName | None,
     """The transport that a client ends on, and when the first message had come; another one goes there and back."""
     start = time.perf_counter()
     ways = {"transports": only} if only else {}
-    async with asyncio.timeout(OPEN_TIMEOUT), tricast.connect(url, [TOPIC], last=1, **ways) as bus:  # type: ignore[arg-type]
+    async with asyncio.timeout(OPEN_TIMEOUT), tricast.connect(url, [TOPIC], last=1, **ways) as bus:  # type: ignore[arg-type]  # kwargs
         await anext(bus)
         took = time.perf_counter() - start
         assert bus.uplink == "ok"

@@ -30,7 +30,7 @@ def usage(**values: int) -> Usage:
 
 def runs(p50s: list[float], **changes: object) -> tuple[Run, ...]:
     each = [replace(RUN, repeat=n, order=n, metrics=replace(RUN.metrics, p50_ms=p50)) for n, p50 in enumerate(p50s, 1)]
-    return tuple(replace(run, **changes) for run in each)  # type: ignore[arg-type]
+    return tuple(replace(run, **changes) for run in each)  # type: ignore[arg-type]  # fields of many types
 
 
 def results(*all_runs: Run) -> Results:

@@ -85,11 +85,11 @@ class World:
         for name in list(self.links):
             path = network.paths[name]
             if not network.online or path.connects != "ok":
-                self._at(0.05, name, lambda name=name: self._end(name))  # type: ignore[misc]
+                self._at(0.05, name, lambda name=name: self._end(name))  # type: ignore[misc]  # lambda
             elif not path.uplink:
-                self._at(0.1, name, lambda name=name: self._do(self.race.on_doubt(name, self.now)))  # type: ignore[misc]
+                self._at(0.1, name, lambda name=name: self._do(self.race.on_doubt(name, self.now)))  # type: ignore[misc]  # lambda
             if path.cut_after is not None:
-                self._at(path.cut_after, name, lambda name=name: self._end(name))  # type: ignore[misc]
+                self._at(path.cut_after, name, lambda name=name: self._end(name))  # type: ignore[misc]  # lambda
 
     def _at(self, delay: float, name: TransportName | None, event: Callable[[], None]) -> None:
         link = None if name is None else self.links.get(name)
@@ -108,12 +108,12 @@ class World:
                 case Prove(name):
                     path = self.network.paths[name]
                     if path.uplink and self.network.online:
-                        self._at(path.rtt, name, lambda name=name: self._do(self.race.on_proven(name, self.now, 0.02)))  # type: ignore[misc]
+                        self._at(path.rtt, name, lambda name=name: self._do(self.race.on_proven(name, self.now, 0.02)))  # type: ignore[misc]  # lambda
                     else:
                         self._at(
                             PROOF_TIMEOUT,
                             name,
-                            lambda name=name: self._do(self.race.on_unproven(name, self.now)),  # type: ignore[misc]
+                            lambda name=name: self._do(self.race.on_unproven(name, self.now)),  # type: ignore[misc]  # lambda
                         )
                 case Carry(name):
                     assert name in self.links, "it carries on a link that is open"
@@ -132,7 +132,7 @@ class World:
                     self._at(
                         0.05 if online else HEALTHZ_TIMEOUT,
                         None,
-                        lambda online=online: self._do(self.race.on_online(self.now, online)),  # type: ignore[misc]
+                        lambda online=online: self._do(self.race.on_online(self.now, online)),  # type: ignore[misc]  # lambda
                     )
         assert self.race.carrier == self.carrier, "one carrier, and both know which"
         assert self.carrier is not None or self.links or self.race.next_time() is not None or self._events, "stuck"

@@ -69,7 +69,7 @@ def stalled(sent: float) -> float:
 
 def nothing(transport: TransportName, **more: object) -> Observation:
     empty = Observation(transport=transport, n=N, interval=INTERVAL, started=0.0, ended=5.5, end="deadline")
-    return replace(empty, **more)  # type: ignore[arg-type]
+    return replace(empty, **more)  # type: ignore[arg-type]  # fields of many types
 
 
 CASES: dict[str, tuple[Observation, Verdict]] = {

@@ -54,7 +54,7 @@ class Planned:
             warm_up=self.warm_up,
             seed=seed + self.repeat,
             shared=shared,
-            **known,  # type: ignore[arg-type]
+            **known,  # type: ignore[arg-type]  # parameters are of many types
         )
 
     def _clients(self, transports: Sequence[str]) -> dict[str, int]:

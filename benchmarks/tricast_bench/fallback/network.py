@@ -96,4 +96,4 @@ class Numbers:
     async def _read(self) -> None:
         async for item in self._bus:
             self.wrong += not isinstance(item, tricast.Message) or item.data != self.read
-            self.read = item.data + 1 if isinstance(item, tricast.Message) else self.read  # type: ignore[operator]
+            self.read = item.data + 1 if isinstance(item, tricast.Message) else self.read  # type: ignore[operator]  # a number

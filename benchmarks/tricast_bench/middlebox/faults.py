@@ -102,7 +102,7 @@ def _flag(value: object) -> bool:
 
 def _number(value: object) -> bool:
     # By type, since a bool is an int too; mypy narrows only by isinstance.
-    return type(value) in (int, float) and math.isfinite(value) and value >= 0  # type: ignore[arg-type, operator]
+    return type(value) in (int, float) and math.isfinite(value) and value >= 0  # type: ignore[arg-type, operator]  # type() is no guard
 
 
 def _positive(value: object) -> bool:

@@ -28,6 +28,7 @@ from tricast.online import is_online
 from tricast.runner import Runner
 from tricast.session import Session
 from tricast.timeline import Timeline, What
+from tricast.topics import Topics
 from tricast.transports import LINKS, Link, Target
 from tricast.transports.base import Answer
 from tricast.wire.messages import (
@@ -87,9 +88,7 @@ class Keeper:
         self._acting = False
         self._wake = asyncio.Event()
         self._refused: CommandError | None = None
-        self._carried = -1
-        self._good: tuple[str, ...] | None = None
-        self._rejection: CommandError | None = None
+        self._topics = Topics(session)
         self._was_lost = False
         self._ended: BaseException | None = None
         self._pulse = asyncio.Event()
@@ -141,7 +140,7 @@ class Keeper:
 
         When cancelled, the next link carries it. One call at a time.
         """
-        before, self._rejection = self.session.version, None
+        before, self._topics.rejection = self.session.version, None
         change = self.session.subscribe if isinstance(command, Subscribe) else self.session.unsubscribe
         change(command.topics)
         version = self.session.version
@@ -149,9 +148,10 @@ class Keeper:
             self._do(self._race.on_topics(self._loop.time()))
             if not await self._changed_in_stream(command, before):
                 self._reopen()
-        await self._until(lambda: self._carried >= version or self._rejection is not None)
-        if self._rejection is not None:
-            raise self._rejection
+        topics = self._topics
+        await self._until(lambda: topics.carried >= version or topics.rejection is not None)
+        if topics.rejection is not None:
+            raise topics.rejection
 
     async def _changed_in_stream(self, command: Subscribe | Unsubscribe, before: int) -> bool:
         runner = self._carrier
@@ -166,25 +166,16 @@ class Keeper:
         if isinstance(answer, CommandError):
             if isinstance(command, Unsubscribe):
                 return False
-            self._take_back(answer)
+            self._topics.take_back(answer)
+            self._notify()
         if runner is self._carrier:
             runner.stream.version = self.session.version
             self._carries(self.session.version, self.session.topics)
         return True
 
     def _carries(self, version: int, topics: tuple[str, ...]) -> None:
-        """The link that carries has these topics, which the session had at that version."""
-        self._carried, self._good = version, topics
+        self._topics.carries(version, topics)
         self._notify()
-
-    def _take_back(self, error: CommandError) -> bool:
-        """Whether topics that no link has carried yet can be what was refused; they are then asked for no more."""
-        added = set(self.session.topics).difference(self._good or self.session.topics)
-        if added:
-            self.session.unsubscribe(added)
-            self._rejection = error
-            self._notify()
-        return bool(added)
 
     def _reopen(self) -> None:
         """Let the next link go on at the cursor with the topics of now."""
@@ -407,7 +398,8 @@ class Keeper:
         """No fault of the network, so no other transport would fare better."""
         self.timeline.note(runner.name, "refused", error)
         # What was asked for in vain may be asked for no more by now.
-        if runner.stream.version != self.session.version or self._take_back(error):
+        if runner.stream.version != self.session.version or self._topics.take_back(error):
+            self._notify()
             self._stale(runner, "without the topics that were refused")
         else:
             self._refused = error
