@@ -74,7 +74,7 @@ async def test_ten_thousand_leave_connections_files_and_memory_where_they_were(s
     memory = settled_memory(server)
     await asyncio.to_thread(come_and_go_in_batches, server, CYCLES - WARM_UP, chance)
     assert settled_memory(server) - memory < GROWTH
-    assert server.files <= files
+    until(lambda: server.files <= files, timeout=15)  # the test's own last request may still be open for an instant
     assert server.stats()["topics"] == 1
 
 
