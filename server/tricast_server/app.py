@@ -23,7 +23,6 @@ _Handler = Callable[[web.Request, Service], Awaitable[web.StreamResponse]]
 _Route = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 STARTED: web.RequestKey[bool] = web.RequestKey("tricast_started", bool)
-CORS: web.RequestKey[dict[str, str]] = web.RequestKey("tricast_cors", dict)
 
 CONTENT_SECURITY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src *; img-src 'self' data:; "
@@ -77,6 +76,7 @@ def setup(
 
     async def run(app: web.Application) -> AsyncIterator[None]:
         await asyncio.to_thread(assets.files)  # read once, off the loop
+        service.alone = not app.middlewares and len(app.on_response_prepare) == 1
         await service.start()
         yield
         await service.close()
@@ -93,10 +93,10 @@ def setup(
 async def _guard(request: web.Request, service: Service, handler: _Handler) -> web.StreamResponse:
     """What goes before every handler, and how an error becomes a response."""
     settings = service.settings
-    request[CORS] = origin.cors_headers(request, settings)
+    request[origin.CORS] = origin.cors_headers(request, settings)
     try:
         origin.check_host(request, settings)
-        if handler is not _preflight:
+        if handler is not _preflight and "Origin" in request.headers:
             origin.check_origin(request, settings)
         return await handler(request, service)
     except CommandError as error:
@@ -111,7 +111,7 @@ async def _guard(request: web.Request, service: Service, handler: _Handler) -> w
 
 async def _add_cors(request: web.Request, response: web.StreamResponse) -> None:
     request[STARTED] = True
-    headers = request.get(CORS)
+    headers = request.get(origin.CORS)
     if headers:
         response.headers.update(headers)
 

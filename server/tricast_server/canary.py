@@ -15,7 +15,7 @@ from aiohttp import WSMsgType, web
 from tricast.errors import BadRequest
 from tricast.wire import json, sse
 from tricast_server.service import Service
-from tricast_server.transports.connect import number
+from tricast_server.transports.params import number
 from tricast_server.transports.sse import EventStream
 
 COUNT_MAX = 300
@@ -37,10 +37,10 @@ class Plan:
     def of(cls, request: web.Request) -> Plan:
         """Raises BadRequest."""
         plan = cls(
-            n=int(number(request, "n", 5, COUNT_MAX, whole=True)),
-            interval=number(request, "interval", 0.2, TIME_MAX),
-            size=int(number(request, "size", 0, SIZE_MAX, whole=True)),
-            first=int(number(request, "first", 0, COUNT_MAX, whole=True)),
+            n=int(number(request.query, "n", 5, COUNT_MAX, whole=True)),
+            interval=number(request.query, "interval", 0.2, TIME_MAX),
+            size=int(number(request.query, "size", 0, SIZE_MAX, whole=True)),
+            first=int(number(request.query, "first", 0, COUNT_MAX, whole=True)),
         )
         if plan.n * plan.interval > TIME_MAX:
             raise BadRequest(f"n x interval is {TIME_MAX:.0f} s at most")

@@ -6,14 +6,12 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from tricast.errors import BadRequest, Unavailable
 from tricast.wire import json
 from tricast.wire.commands import topic_list
-from tricast.wire.cursor import is_name
+from tricast.wire.cursor import Cursor, is_name
 from tricast.wire.messages import PROTOCOL, Bye, Hello, JsonValue
 from tricast_server.backplane.base import Backplane, Publication, Receipt
 from tricast_server.backplane.memory import MemoryBackplane
@@ -25,6 +23,22 @@ from tricast_server.settings import Settings
 
 RECONNECT_SPREAD = 2.0
 READY_TIMEOUT = 3.0
+
+
+class Connected:
+    """See `Service.connected`. A class, as polls come by the thousand, and a generator would cost twice as much."""
+
+    __slots__ = ("_counts", "_transport")
+
+    def __init__(self, counts: Counter[str], transport: str) -> None:
+        self._counts = counts
+        self._transport = transport
+
+    def __enter__(self) -> None:
+        self._counts[self._transport] += 1
+
+    def __exit__(self, *error: object) -> None:
+        self._counts[self._transport] -= 1
 
 
 class Service:
@@ -43,6 +57,8 @@ class Service:
         )
         self.connections: Counter[str] = Counter()
         self.pollers = Pollers()
+        self.alone = False
+        """Whether nothing else in the application has a say in our responses, so that they may be made beforehand."""
         self.drain_ends = 0.0
         """When a drain that has begun gives up, on the event loop's clock."""
         self._started = time.monotonic()
@@ -80,21 +96,16 @@ class Service:
         """Seconds after which a peer that takes nothing is given up; it may come back at its cursor."""
         return max(30.0, 2 * self.settings.heartbeat)
 
-    @contextmanager
-    def connected(self, transport: str) -> Iterator[None]:
+    def connected(self, transport: str) -> Connected:
         """Counts a connection while it is open."""
-        self.connections[transport] += 1
-        try:
-            yield
-        finally:
-            self.connections[transport] -= 1
+        return Connected(self.connections, transport)
 
-    def hello(self, transport: str, client: str, topics: tuple[str, ...], cursor: str) -> Hello:
+    def hello(self, transport: str, client: str, topics: tuple[str, ...], cursor: Cursor) -> Hello:
         return Hello(
             protocol=PROTOCOL,
             transport=transport,
             client=client,
-            cursor=cursor,
+            cursor=str(cursor),
             heartbeat=self.settings.heartbeat,
             dedupe_window=self.settings.dedupe_window,
             topics=topics,

@@ -3,68 +3,48 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol, TypeAlias
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from tricast_server.bus.log import Entry
-from tricast_server.bus.view import Framing, Identity, View
+from tricast_server.bus.view import Framing, Identity, Slice, View
 
 PARKED_CHECK = 5.0
 
 
 class Parked:
-    """A poll that waits for the next message of its view. `gone` tells whether its client has left."""
+    """A poll that waits for the next message of its view, until `ends` on the loop's clock.
 
-    __slots__ = ("_gone", "_woken", "view")
+    `gone` tells whether its client has left.
+    """
 
-    def __init__(self, view: View, gone: Callable[[], bool]) -> None:
-        self.view = view
+    __slots__ = ("_ends", "_gone", "woken")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, ends: float, gone: Callable[[], bool]) -> None:
+        self._ends = ends
         self._gone = gone
-        self._woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def deliver(self, data: bytes, now: float) -> None:
-        self.wake()
-
-    def fall_behind(self) -> None:
-        self.wake()
-
-    def fail(self) -> None:
-        self.wake()
+        self.woken: asyncio.Future[Slice | None] = loop.create_future()
 
     def release(self) -> None:
         """It is over; nothing of its request is kept until the timer comes round."""
         self.wake()
         self._gone = bool
 
-    def wake(self) -> None:
-        if not self._woken.done():
-            self._woken.set_result(None)
+    def wake(self, part: Slice | None = None) -> None:
+        """`part` is what there is to read from its cursor on, where that is known."""
+        if not self.woken.done():
+            self.woken.set_result(part)
+
+    def first_look(self, now: float) -> float:
+        return min(self._ends, now + PARKED_CHECK)
 
     def beat(self, now: float) -> float | None:
-        if self._woken.done():
+        if self.woken.done():
             return None
-        if self._gone():
+        if now >= self._ends or self._gone():
             self.wake()
             return None
-        return now + PARKED_CHECK
-
-    async def wait(self, seconds: float) -> None:
-        """Returns when something came, the client left or the time is up. Cancelling is safe."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._woken
-
-
-class Member(Protocol):
-    """Who is told by the flush."""
-
-    def deliver(self, data: bytes, now: float) -> None: ...
-
-    def fall_behind(self) -> None: ...
-
-    def fail(self) -> None:
-        """What it was to be written could not be made."""
+        return self.first_look(now)
 
 
 class Wire(Protocol):
@@ -78,10 +58,11 @@ class Wire(Protocol):
 
 
 _Key: TypeAlias = tuple[frozenset[str], str, Identity | None]
+Member = TypeVar("Member")
 
 
-class Audience:
-    """Members that are written the same bytes: same topics, same framing, nobody or the same one hidden.
+class Audience(Generic[Member]):
+    """Members that are told the same: same topics, same framing, nobody or the same one hidden.
 
     Each with the transport that the flush may write to by itself. `last_write`: when it last did so.
     """
@@ -96,14 +77,16 @@ class Audience:
         self.last_write = 0.0
 
 
-class Audiences:
-    """All audiences of a bus. One without members is forgotten, and costs nothing."""
+class Audiences(Generic[Member]):
+    """All audiences of one kind of member. One without members is forgotten, and costs nothing."""
 
     def __init__(self) -> None:
-        self._by_key: dict[_Key, Audience] = {}
-        self._by_topic: dict[str, dict[Audience, None]] = {}
+        self._by_key: dict[_Key, Audience[Member]] = {}
+        self._by_topic: dict[str, dict[Audience[Member], None]] = {}
 
-    def add(self, member: Member, view: View, framing: Framing | None, transport: Wire | None = None) -> Audience:
+    def add(
+        self, member: Member, view: View, framing: Framing | None = None, transport: Wire | None = None
+    ) -> Audience[Member]:
         key = _key(view, framing)
         audience = self._by_key.get(key)
         if audience is None:
@@ -113,10 +96,9 @@ class Audiences:
         audience.members[member] = transport
         return audience
 
-    def remove(self, member: Member, view: View, framing: Framing | None) -> None:
-        audience = self._by_key[_key(view, framing)]
+    def remove(self, member: Member, audience: Audience[Member]) -> None:
         audience.members.pop(member, None)
-        if audience.members:
+        if audience.members or self._by_key.get(audience.key) is not audience:
             return
         del self._by_key[audience.key]
         for topic in audience.view.topics:
@@ -128,9 +110,9 @@ class Audiences:
     def members(self) -> list[Member]:
         return [member for audience in self._by_key.values() for member in audience.members]
 
-    def told(self, entries: Sequence[Entry]) -> Iterator[tuple[Audience, list[Entry]]]:
+    def told(self, entries: Sequence[Entry]) -> Iterator[tuple[Audience[Member], list[Entry]]]:
         """Each audience with what it is shown of `entries`, in log order."""
-        told: dict[Audience, list[Entry]] = {}
+        told: dict[Audience[Member], list[Entry]] = {}
         for entry in entries:
             for audience in self._by_topic.get(entry.topic, ()):
                 told.setdefault(audience, []).append(entry)

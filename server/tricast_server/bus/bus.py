@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from tricast.errors import Unavailable
 from tricast.wire.cursor import OFFSET_LIMIT, Cursor
 from tricast.wire.messages import Gap
 from tricast_server.backplane.base import Backplane, EpochStarted, Publication, Receipt, Record
-from tricast_server.bus.audience import PARKED_CHECK, Audience, Audiences, Parked
+from tricast_server.bus.audience import Audience, Audiences, Parked
 from tricast_server.bus.log import Entry, Log, Retention
 from tricast_server.bus.subscription import End, Sink, Subscription
 from tricast_server.bus.tasks import end_task
@@ -24,6 +23,8 @@ log = logging.getLogger(__name__)
 ENCODED_MAX = 4 * 2**20
 DIRECT_MAX = 64 * 2**10
 """Bytes that are written to a connection without asking how much it may hold."""
+PART_MAX = 2**20
+"""Bytes that polls may be given without reading them themselves."""
 TRIM_INTERVAL = 1.0
 REACH_TIMEOUT = 10.0
 
@@ -50,8 +51,8 @@ class Bus:
         self._flush_interval = flush_interval
         self._wall = wall
         self._log: Log | None = None
-        self._audiences = Audiences()
-        self._parked: dict[Parked, None] = {}
+        self._audiences = Audiences[Subscription]()
+        self._polls = Audiences[Parked]()
         self._pending: list[Entry] = []
         self._flushed = Cursor("", 0)
         self._flush_handle: asyncio.Handle | None = None
@@ -158,8 +159,9 @@ class Bus:
         self.log.restart(at.epoch, at.offset)
         self._encoded.clear()
         self._encoded_size = 0
-        for member in self._audiences.members():
-            member.fall_behind()  # its cursor is of the old epoch, so it goes on with a gap
+        for subscription in self._audiences.members():
+            subscription.fall_behind()  # its cursor is of the old epoch, so it goes on with a gap
+        self.wake_parked()
         self._flushed = self.log.cursor
 
     async def _trim(self) -> None:
@@ -180,28 +182,30 @@ class Bus:
     def forget(self, subscription: Subscription) -> None:
         self.subscriptions.pop(subscription, None)
 
-    @contextlib.contextmanager
-    def park(self, view: View, gone: Callable[[], bool]) -> Iterator[Parked]:
-        """A parked poll. Between a read that found nothing and this there must be no await."""
+    async def park(self, view: View, seconds: float, gone: Callable[[], bool]) -> Slice | None:
+        """Waits until `view` is shown something, the client is `gone`, or the time is up. Cancelling is safe.
+
+        Returns what there is to read, None where that has to be looked up. Between a read that found nothing and this
+        there must be no await.
+        """
         self.flush()
-        parked = Parked(view, gone)
-        self._audiences.add(parked, view, None)
-        self._parked[parked] = None
+        now = self.now()
+        parked = Parked(self._loop, now + seconds, gone)
+        audience = self._polls.add(parked, view)
         assert self._timers is not None
-        self._timers.add(self.now() + PARKED_CHECK, parked)
+        self._timers.add(parked.first_look(now), parked)
         try:
-            yield parked
+            return await parked.woken
         finally:
-            del self._parked[parked]
-            self._audiences.remove(parked, view, None)
+            self._polls.remove(parked, audience)
             parked.release()
 
     @property
     def parked(self) -> int:
-        return len(self._parked)
+        return len(self._polls.members())
 
     def wake_parked(self) -> None:
-        for parked in list(self._parked):
+        for parked in self._polls.members():
             parked.wake()
 
     def read(
@@ -236,12 +240,12 @@ class Bus:
 
     # The live set
 
-    def join(self, subscription: Subscription) -> Audience:
+    def join(self, subscription: Subscription) -> Audience[Subscription]:
         sink = subscription.sink
         return self._audiences.add(subscription, subscription.view, sink.framing, sink.transport)
 
-    def leave(self, subscription: Subscription) -> None:
-        self._audiences.remove(subscription, subscription.view, subscription.sink.framing)
+    def leave(self, subscription: Subscription, audience: Audience[Subscription]) -> None:
+        self._audiences.remove(subscription, audience)
 
     def flush(self) -> None:
         """Write what has come since the last flush to everyone live, in log order. Never suspends."""
@@ -257,14 +261,21 @@ class Bus:
                 self._tell(audience, entries, now)
             except Exception:
                 # A defect in one framing: its readers must not be carried past what they did not get, nor the others.
-                log.exception("what %s reads could not be written", audience.framing and audience.framing.name)
-                for member in list(audience.members):
-                    member.fail()
+                log.exception("what %s reads could not be written", audience.framing.name if audience.framing else None)
+                for subscription in list(audience.members):
+                    subscription.fail()
         self._flushed = Cursor(self.log.epoch, pending[-1].offset)
+        for polls, entries in self._polls.told(pending):
+            part = None  # each then reads up to its own limits
+            if sum(entry.size for entry in entries) <= PART_MAX:
+                part = Slice(entries, self._flushed, False)  # one for all, so that one answer can be made of it
+            for parked in polls.members:
+                parked.wake(part)
 
-    def _tell(self, audience: Audience, entries: Sequence[Entry], now: float) -> None:
+    def _tell(self, audience: Audience[Subscription], entries: Sequence[Entry], now: float) -> None:
         framing = audience.framing
-        data = framing.join([self._encode(entry, framing) for entry in entries]) if framing is not None else b""
+        assert framing is not None
+        data = framing.join([self._encode(entry, framing) for entry in entries])
         # Most connections have taken all they were given, and take this at once: they get it without a detour. To
         # write changes no set of members (asyncio tells of a lost connection later), so none is copied.
         members, others, large = len(audience.members), [], len(data) > DIRECT_MAX
@@ -276,8 +287,7 @@ class Bus:
         audience.last_write = now
         for member in others:
             member.deliver(data, now)
-        if framing is not None:  # a poll counts what it then reads
-            self.count(members * len(entries), members * len(data))
+        self.count(members * len(entries), members * len(data))
 
     def count(self, delivered: int, size: int) -> None:
         """What was written to subscribers: messages and gaps, and their bytes."""

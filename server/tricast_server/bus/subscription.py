@@ -80,7 +80,7 @@ class Subscription:
         "view",
     )
 
-    _audience: Audience
+    _audience: Audience[Subscription]
 
     def __init__(self, bus: Bus, sink: Sink, view: View, cursor: Cursor, on_end: Callable[[End], None]) -> None:
         self._bus = bus
@@ -201,7 +201,7 @@ class Subscription:
         if self.live:
             self._cursor = self._bus.flushed
             self.live = False
-            self._bus.leave(self)
+            self._bus.leave(self, self._audience)
 
     def _write_on(self) -> None:
         """Write the next stretch of the log. Where that was all, go live or say bye; else the task goes on."""

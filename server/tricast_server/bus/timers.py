@@ -34,12 +34,12 @@ class Timers:
             self._handle.cancel()
 
     def _arm(self) -> None:
-        when = self._heap[0][0]
+        when = self._heap[0][0] + GRANULARITY
         if self._handle is not None:
             if self._handle.when() <= when:
                 return
             self._handle.cancel()
-        self._handle = self._loop.call_at(when + GRANULARITY, self._run)
+        self._handle = self._loop.call_at(when, self._run)
 
     def _run(self) -> None:
         self._handle = None

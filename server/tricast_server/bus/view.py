@@ -67,6 +67,8 @@ def read(
     if after.epoch != log.epoch:
         place = Cursor(log.epoch, log.start) if at_switch else log.cursor
         return Slice((_epoch_gap(view, after, place),), place, place.offset < log.head)
+    if after.offset >= log.head:
+        return Slice((), after, False)
     shows = None if view.hidden is None else view.shows
     page = log.read(view.topics, after.offset, limit=limit, size=size, shows=shows)
     shown = [_show(log, after, slow_after, item) for item in page.items]

@@ -46,4 +46,5 @@ def bearer_token(request: web.Request) -> str | None:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token.strip():
         return token.strip()
-    return request.query.get("token")
+    query = request.rel_url.raw_query_string
+    return request.query.get("token") if "token=" in query or "%" in query else None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -11,17 +14,26 @@ from tricast_server.settings import Settings
 
 EXPOSED = "Tricast-Cursor, Retry-After"
 ANY = "*"
+NO_PAGE: Mapping[str, str] = MappingProxyType({"Vary": "Origin"})
+"""The headers for a client that names no origin."""
+CORS: web.RequestKey[Mapping[str, str]] = web.RequestKey("tricast_cors", Mapping)
+"""What `cors_headers` said for this request."""
 
 
 def check_host(request: web.Request, settings: Settings) -> None:
     """A name that is not ours is a page that had its own name point here (DNS rebinding). Raises Forbidden."""
-    allowed = settings.allow_hosts
+    authority = request.host
+    if not _is_served(authority, settings.allow_hosts, settings.public_url):
+        name = _host_of(authority)[:64]
+        raise Forbidden(f"this host name is not served here: {name!a}; --allow-host names those that are")
+
+
+@lru_cache(256)
+def _is_served(authority: str, allowed: tuple[str, ...], public_url: str | None) -> bool:
     if ANY in allowed:
-        return
-    host = _host_of(request.host)
-    public = _host_of(_authority(settings.public_url)) if settings.public_url is not None else None
-    if not host or (host not in allowed and host != public):
-        raise Forbidden(f"this host name is not served here: {host[:64]!a}; --allow-host names those that are")
+        return True
+    host = _host_of(authority)
+    return bool(host) and (host in allowed or (public_url is not None and host == _host_of(_authority(public_url))))
 
 
 def check_origin(request: web.Request, settings: Settings) -> None:
@@ -31,19 +43,17 @@ def check_origin(request: web.Request, settings: Settings) -> None:
         raise Forbidden(f"pages of {origin[:128]!a} may not use this server; --allow-origin names those that may")
 
 
-def cors_headers(request: web.Request, settings: Settings) -> dict[str, str]:
+def cors_headers(request: web.Request, settings: Settings) -> Mapping[str, str]:
     """Headers for an answer to this request, whatever it says."""
     origin = request.headers.get("Origin")
-    headers = {"Vary": "Origin"}
-    if origin is not None and _is_allowed(origin, settings):
-        headers["Access-Control-Allow-Origin"] = origin
-        headers["Access-Control-Expose-Headers"] = EXPOSED
-    return headers
+    if origin is None or not _is_allowed(origin, settings):
+        return NO_PAGE
+    return {**NO_PAGE, "Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": EXPOSED}
 
 
 def preflight_headers(request: web.Request, settings: Settings) -> dict[str, str]:
     """The answer to OPTIONS (WHATWG Fetch, 3.2.2)."""
-    headers = cors_headers(request, settings)
+    headers = dict(cors_headers(request, settings))
     if "Access-Control-Allow-Origin" in headers:
         headers["Access-Control-Allow-Methods"] = "GET, POST"
         headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, Last-Event-ID"

@@ -2,26 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 
 from tricast.wire import json
 from tricast.wire.cursor import Cursor
 from tricast.wire.messages import Bye, Frame, Hello
+from tricast_server.bus.bus import Bus
 from tricast_server.bus.log import Entry
 from tricast_server.bus.view import Framing, Slice, View
 from tricast_server.framing import JSON, TEXT
+from tricast_server.guard.origin import CORS
 from tricast_server.service import Service
-from tricast_server.transports.connect import EARLIEST, Params, enter
+from tricast_server.transports.connect import EARLIEST, enter
+from tricast_server.transports.params import Params
+from tricast_server.transports.whole import WholeResponse, can_be_whole, whole
 
 ANSWER_BYTES = 2**20
 
 
-class _JsonBatch(Framing):
+class _Batch(Framing):
+    """How messages become an answer. All polls that one flush has woken are given the same bytes."""
+
+    content_type: str
+
+    def __init__(self) -> None:
+        self._last: tuple[Slice | None, Mapping[str, str], bytes] = (None, {}, b"")
+
+    @abstractmethod
+    def body(self, bus: Bus, part: Slice, hello: Hello | None = None, bye: Bye | None = None) -> bytes: ...
+
+    def headers(self, part: Slice) -> dict[str, str]:
+        return {"Cache-Control": "no-store", "Tricast-Cursor": str(part.next), "Content-Type": self.content_type}
+
+    def whole(self, bus: Bus, part: Slice, cors: Mapping[str, str]) -> bytes:
+        """Head and body."""
+        known, same, data = self._last
+        if known is not part or same is not cors:
+            data = whole(self.body(bus, part), {**self.headers(part), **cors})
+            self._last = part, cors, data
+        return data
+
+
+class _JsonBatch(_Batch):
     """Objects of one array."""
 
     name = "poll.json"
+    content_type = "application/json; charset=utf-8"
 
     def entry(self, entry: Entry, epoch: str) -> bytes:
         return JSON.entry(entry, str(Cursor(epoch, entry.offset))).encode()
@@ -32,11 +61,21 @@ class _JsonBatch(Framing):
     def join(self, frames: Sequence[bytes]) -> bytes:
         return b",".join(frames)
 
+    def body(self, bus: Bus, part: Slice, hello: Hello | None = None, bye: Bye | None = None) -> bytes:
+        more = b""
+        if hello is not None:
+            more += b',"hello":' + json.encode(hello).encode()
+        if bye is not None:
+            more += b',"bye":' + json.encode(bye).encode()
+        messages = self.join(bus.encode(part.shown, self))
+        return b'{"cursor":"%b","messages":[%b]%b}' % (str(part.next).encode(), messages, more)
 
-class _TextBatch(Framing):
+
+class _TextBatch(_Batch):
     """One line per message; nothing else is shown."""
 
     name = "poll.text"
+    content_type = "text/plain; charset=utf-8"
 
     def entry(self, entry: Entry, epoch: str) -> bytes:
         return TEXT.line(entry, str(Cursor(epoch, entry.offset))).encode() + b"\n"
@@ -47,6 +86,9 @@ class _TextBatch(Framing):
     def join(self, frames: Sequence[bytes]) -> bytes:
         return b"".join(frames)
 
+    def body(self, bus: Bus, part: Slice, hello: Hello | None = None, bye: Bye | None = None) -> bytes:
+        return self.join(bus.encode(part.shown, self))
+
 
 _JSON_BATCH = _JsonBatch()
 _TEXT_BATCH = _TextBatch()
@@ -55,15 +97,14 @@ _TEXT_BATCH = _TextBatch()
 async def handle(request: web.Request, service: Service) -> web.StreamResponse:
     """One poll. Without a cursor it is answered at once with hello; else when there is something, or time is up."""
     bus = service.bus
-    entrance = await enter(request, service)
-    params, view, start = entrance.params, entrance.view, entrance.start
+    params, _, _, view, start = await enter(request, service)
     with service.connected("poll"):
         part = bus.read(view, start.cursor, limit=params.limit, size=ANSWER_BYTES)
         hello = None
         if params.cursor in (None, EARLIEST):
             hello = service.hello("poll", params.client, params.topics, start.asked)
         if params.cursor is not None and not part.shown and not part.more and params.wait and not bus.draining:
-            part = await _wait(request, service, view, start.cursor, params)
+            part = await _wait(request, service, view, part.next, params)
     bye = service.bye() if bus.draining and not part.more else None
     return _answer(request, service, params, part, hello, bye)
 
@@ -72,43 +113,25 @@ async def _wait(request: web.Request, service: Service, view: View, cursor: Curs
     def gone() -> bool:
         return request.transport is None or request.transport.is_closing()
 
-    with service.bus.park(view, gone) as parked:
-        await parked.wait(params.wait)
+    part = await service.bus.park(view, params.wait, gone)
+    if part is not None and len(part.shown) <= params.limit:
+        return part
     return service.bus.read(view, cursor, limit=params.limit, size=ANSWER_BYTES)
 
 
 def _answer(
     request: web.Request, service: Service, params: Params, part: Slice, hello: Hello | None, bye: Bye | None
-) -> web.Response:
-    framing: Framing = _TEXT_BATCH if params.format is TEXT else _JSON_BATCH
-    body = framing.join(service.bus.encode(part.shown, framing))
-    cursor = str(part.next)
-    if params.format is TEXT:
-        content_type = "text/plain"
-    else:
-        content_type = "application/json"
-        more = b""
-        if hello is not None:
-            more += b',"hello":' + json.encode(hello).encode()
-        if bye is not None:
-            more += b',"bye":' + json.encode(bye).encode()
-        body = b'{"cursor":"%b","messages":[%b]%b}' % (cursor.encode(), body, more)
+) -> web.StreamResponse:
+    batch: _Batch = _TEXT_BATCH if params.format is TEXT else _JSON_BATCH
+    if request.transport is not None:  # whoever has been answered may come again
+        service.pollers.add(request.transport)
+    if hello is None and bye is None and service.alone and can_be_whole(request):
+        data = batch.whole(service.bus, part, request[CORS])
+        service.bus.count(len(part.shown), len(data))
+        return WholeResponse(data)
+    body = batch.body(service.bus, part, hello, bye)
     service.bus.count(len(part.shown), len(body))
-    response = web.Response(
-        body=body,
-        content_type=content_type,
-        charset="utf-8",
-        headers={"Cache-Control": "no-store", "Tricast-Cursor": cursor},
-    )
-    _remember(request, service, response, told_to_go=bye is not None)
-    return response
-
-
-def _remember(request: web.Request, service: Service, response: web.Response, *, told_to_go: bool) -> None:
-    """Whoever has been answered may come again; who has been told to go must still be sent the answer."""
-    transport = request.transport
-    if transport is None:
-        return
-    if told_to_go:
+    response = web.Response(body=body, headers=batch.headers(part))
+    if bye is not None:
         response.force_close()
-    service.pollers.add(transport)
+    return response

@@ -15,7 +15,7 @@ from tricast.wire.messages import Error, Frame, JsonValue, Publish, Reply
 from tricast_server.guard.authorise import bearer_token
 from tricast_server.service import Service
 from tricast_server.transports.commands import Caller, error_frame
-from tricast_server.transports.connect import check_version, client_of
+from tricast_server.transports.params import check_version, client_of, new_client
 
 COMMANDS_MAX = 100
 BODY_TIMEOUT = 30.0
@@ -96,11 +96,11 @@ async def _run_all(caller: Caller, values: list[JsonValue]) -> list[Reply | Erro
 
 
 def _caller(request: web.Request, service: Service, topic: str) -> Caller:
-    check_version(request)
+    check_version(request.query)
     return Caller(
         service=service,
         request=request,
-        client=client_of(request),
+        client=client_of(request.query) or new_client(),
         subject=None,
         token=bearer_token(request),
         topic=topic,

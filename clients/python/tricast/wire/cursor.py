@@ -31,8 +31,9 @@ class Cursor(NamedTuple):
         match = _CURSOR.fullmatch(text)
         if match is None:
             return None
-        offset = int(match[2])
-        return cls(match[1], offset) if offset < OFFSET_LIMIT else None
+        epoch, digits = match.groups()
+        offset = int(digits)
+        return cls(epoch, offset) if offset < OFFSET_LIMIT else None
 
 
 NO_CURSOR = Cursor("none", 0)
