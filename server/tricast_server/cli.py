@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from tricast_server.app import setup
-from tricast_server.hosting import CannotListen, drained, listening, stop_signal
+from tricast_server.hosting import CannotListen, drained, listening, new_event_loop, stop_signal
 from tricast_server.settings import Settings
 
 _DEFAULTS = Settings(node="n")
@@ -101,7 +101,8 @@ def serve(
         level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=Console(stderr=True), show_path=False)]
     )
     try:
-        asyncio.run(_serve(host, port, settings))
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(_serve(host, port, settings))
     except CannotListen as error:
         Console(stderr=True, highlight=False).print(
             f"[red]{error}.[/] Is something running there already? --port picks another port."

@@ -17,6 +17,15 @@ KEEPALIVE = 75.0
 """Seconds an idle connection is kept; proxies in front commonly keep theirs for 60."""
 
 
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's where it is installed: it costs a message a fifth less, a connection that comes and goes a third."""
+    try:
+        import uvloop
+    except ImportError:  # no wheel for this system
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
 class CannotListen(OSError):
     """The address is taken, not ours, or not to be had by this user."""
 

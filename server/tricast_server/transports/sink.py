@@ -17,6 +17,10 @@ from tricast_server.bus.view import Framing
 EMPTIED_STEP = 0.02
 
 
+DRAIN_FROM = 32 * 2**10
+"""Bytes that may wait to be taken before it is worth a timer to wait for it."""
+
+
 class StreamSink:
     """See `tricast_server.bus.subscription.Sink`.
 
@@ -63,7 +67,7 @@ class StreamSink:
 
     async def drain(self) -> None:
         transport = self.transport
-        if transport is None or not transport.get_write_buffer_size():
+        if transport is None or transport.get_write_buffer_size() < DRAIN_FROM:
             return
         try:
             async with asyncio.timeout(self._timeout):
