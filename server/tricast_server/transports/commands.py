@@ -131,7 +131,7 @@ def payload_of(data: JsonValue | bytes, most: int) -> str | bytes:
         size = (len(data) + 2) // 3 * 4  # as base64, the form it has in JSON
     else:
         payload = json.dumps(data)
-        size = len(payload.encode())
+        size = len(payload) if payload.isascii() else len(payload.encode())
     if size > most:
         raise TooLarge(f"data of {size} bytes is over the limit of {most}")
     return payload

@@ -38,7 +38,7 @@ def ref_of(value: JsonValue) -> str | None:
 
 def _is_unicode(text: str) -> bool:
     """Whether it has no lone surrogates (RFC 7493, 2.1)."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def command_of(value: JsonValue) -> Command:

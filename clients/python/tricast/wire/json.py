@@ -58,7 +58,8 @@ def dumps(value: JsonValue) -> str:
 def _dumps(value: JsonValue) -> str:
     try:
         text = _encoder.encode(value)
-        text.encode()
+        if not text.isascii():
+            text.encode()
     except RecursionError:
         raise BadRequest(f"data is nested over {DEPTH_MAX} deep") from None
     except (TypeError, ValueError) as error:
@@ -80,7 +81,7 @@ def loads(text: str | bytes) -> JsonValue:
 
 def check_depth(text: str, value: JsonValue, limit: int = DEPTH_MAX) -> None:
     """Raises BadRequest where `value`, whose JSON is `text`, is nested deeper than `limit`."""
-    if text.count("[") + text.count("{") <= limit:
+    if not isinstance(value, dict | list | tuple) or text.count("[") + text.count("{") <= limit:
         return
     level: list[Any] = [value]
     for _ in range(limit):
@@ -137,8 +138,29 @@ def to_members(value: Frame | Command) -> dict[str, JsonValue]:
 
 
 def encode(value: Frame | Command) -> str:
-    """A frame or a command as JSON text. Raises BadRequest where its data is no I-JSON value."""
-    return _dumps(to_members(value))
+    """A frame or a command as JSON text. Raises BadRequest where its data is no I-JSON value.
+
+    Member by member, as the standard encoder is quick with a text and slow with an object around it.
+    """
+    kind = getattr(value, "type", None)
+    parts = [f'{{"type":"{kind}"' if kind else f'{{"action":"{value.action}"']  # type: ignore[union-attr]
+    try:
+        for name, wire_name in _members(type(value)):
+            member = getattr(value, name)
+            if name == "data":
+                if member is not NO_DATA:
+                    key, member = _data_member(wire_name, member)
+                    parts.append(f'"{key}":{_encoder.encode(member)}')
+            elif member is not None:
+                parts.append(f'"{wire_name}":{_encoder.encode(member)}')
+        text = ",".join(parts) + "}"
+        if not text.isascii():
+            text.encode()
+    except RecursionError:
+        raise BadRequest(f"data is nested over {DEPTH_MAX} deep") from None
+    except (TypeError, ValueError) as error:
+        raise BadRequest(f"data is no I-JSON value: {error}") from None
+    return text
 
 
 def message_text(
