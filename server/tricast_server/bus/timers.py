@@ -22,7 +22,8 @@ class Timers:
         self._loop = loop
         self._heap: list[tuple[float, int, Timed]] = []
         self._number = count()
-        self._handle: asyncio.TimerHandle | None = None
+        self._handle: asyncio.Handle | None = None
+        self._due = 0.0
 
     def add(self, when: float, timed: Timed) -> None:
         heapq.heappush(self._heap, (when, next(self._number), timed))
@@ -36,9 +37,10 @@ class Timers:
     def _arm(self) -> None:
         when = self._heap[0][0] + GRANULARITY
         if self._handle is not None:
-            if self._handle.when() <= when:
+            if self._due <= when:
                 return
             self._handle.cancel()
+        self._due = when  # uvloop's handle of a time that has passed does not tell it
         self._handle = self._loop.call_at(when, self._run)
 
     def _run(self) -> None:
