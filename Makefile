@@ -8,11 +8,13 @@ BUS_PORT ?= 8081
 CONTROL_PORT ?= 8082
 WORKERS ?= 2
 PYTEST_ARGS ?=
+PEERS_ARGS ?=
 LOCK_ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
 FOREIGN := tests/foreign
+FIRST := benchmarks/first
 JS := clients/js
 WEB := web
 PAGES := server/tricast_server/web
@@ -73,9 +75,10 @@ format: $(VENV)/.stamp-dev $(JS)/node_modules/.stamp $(WEB)/node_modules/.stamp 
 	@npm run --silent --prefix $(WEB) format
 
 .PHONY: tools
-tools: $(VENV)/.stamp-dev $(FOREIGN)/node_modules/.stamp web ## install what only the tests need: Node packages, Chromium, proxies
+tools: $(VENV)/.stamp-dev $(FOREIGN)/node_modules/.stamp $(FIRST)/node_modules/.stamp web ## install what only the tests need: Node packages, Chromium, proxies, other servers
 	@sh scripts/get-chromium.sh
-	@sh scripts/get-proxies.sh
+	@sh scripts/get-apt-packages.sh
+	@sh scripts/get-peers.sh
 
 .PHONY: test
 test: check tools ## the checks, then all tests (WORKERS=, PYTEST_ARGS=)
@@ -94,6 +97,11 @@ vectors: $(VENV)/.stamp-dev ## record the rules of the fallback anew for the oth
 bench-bus: $(VENV)/.stamp-dev ## measure the message bus alone
 	@$(BIN)/python -m tricast_bench.bus
 
+.PHONY: bench-peers
+bench-peers: $(VENV)/.stamp-dev ## measure the bus beside other servers (PEERS_ARGS=--quick for 6 minutes, else an hour)
+	@sh scripts/get-peers.sh
+	@$(BIN)/python -m tricast_bench.peers $(PEERS_ARGS)
+
 .PHONY: proxies-doc
 proxies-doc: $(VENV)/.stamp-dev ## write docs/proxies.md from a run behind real proxies
 	@$(BIN)/python -m tests.proxies.table docs/proxies.md
@@ -101,6 +109,11 @@ proxies-doc: $(VENV)/.stamp-dev ## write docs/proxies.md from a run behind real 
 .PHONY: bench-fallback
 bench-fallback: $(VENV)/.stamp-dev ## measure the fallback in bad networks (about 10 minutes)
 	@$(BIN)/python -m tricast_bench.fallback
+
+.PHONY: bench-first
+bench-first: $(VENV)/.stamp-dev $(FIRST)/node_modules/.stamp $(JS)/node_modules/.stamp ## time to the first message beside other clients, into docs/fallback.md (about 11 minutes)
+	@npm run --silent --prefix $(JS) build
+	@$(BIN)/python -m tricast_bench.fallback --peers --write docs/fallback.md
 
 .PHONY: screenshots
 screenshots: $(VENV)/.stamp-dev web ## take pictures of the pages into docs/images
@@ -118,6 +131,7 @@ lock: export UV_CUSTOM_COMPILE_COMMAND := make lock
 lock: | $(BIN)/uv ## pin the dependencies anew (LOCK_ARGS=--upgrade for newer ones)
 	$(UV_LOCK) $(LOCK_ARGS) pyproject.toml --all-extras --group dev -o requirements/dev.txt
 	$(UV_LOCK) pyproject.toml --group build -c requirements/dev.txt -o requirements/run.txt
+	$(UV_LOCK) $(LOCK_ARGS) benchmarks/peers/requirements.in -o benchmarks/peers/requirements.txt
 
 .PHONY: clean
 clean: ## remove build outputs and caches
@@ -126,7 +140,7 @@ clean: ## remove build outputs and caches
 
 .PHONY: distclean
 distclean: clean ## remove .venv and the Node packages too
-	rm -rf $(VENV) $(FOREIGN)/node_modules $(JS)/node_modules $(WEB)/node_modules
+	rm -rf $(VENV) $(FOREIGN)/node_modules $(JS)/node_modules $(WEB)/node_modules benchmarks/*/node_modules
 
 $(BIN)/pip:
 	@PYTHON="$(PYTHON)" sh scripts/make-venv.sh $(VENV)

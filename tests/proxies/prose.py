@@ -66,7 +66,7 @@ NOTES = {
 END = """
 ## Again
 
-`make proxies-doc` runs it all and writes this page anew, in about a minute; `scripts/get-proxies.sh` installs the
+`make proxies-doc` runs it all and writes this page anew, in about a minute; `scripts/get-apt-packages.sh` installs the
 proxies on Debian. The cases are in `tests/proxies/cases.py`, and a further one is a few lines there. The tests assert
 them one by one, and that this page agrees with them.
 """

@@ -73,7 +73,7 @@ async def _proxy(case: Case, server_port: int, folder: Path) -> AsyncIterator[in
     """Its port."""
     daemon, port = case.daemon, unused_port()
     if daemon.program is None:
-        missing(f"{daemon.binary} (scripts/get-proxies.sh installs it)")
+        missing(f"{daemon.binary} (scripts/get-apt-packages.sh installs it)")
     places: dict[str, object] = {
         "dir": folder,
         "host": HOST,

@@ -130,7 +130,7 @@ def stand_in() -> str:
 def main(path: Path) -> None:
     missing = sorted({case.daemon.binary for case in CASES if case.daemon.program is None})
     if missing:
-        sys.exit(f"missing: {', '.join(missing)} (scripts/get-proxies.sh installs them)")
+        sys.exit(f"missing: {', '.join(missing)} (scripts/get-apt-packages.sh installs them)")
     for name in PROXY_NAMES:
         os.environ.pop(name, None)
         os.environ.pop(name.upper(), None)
