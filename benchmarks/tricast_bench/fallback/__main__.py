@@ -18,6 +18,7 @@ import typer
 from rich.console import Console
 
 from tricast_bench.environment import environment
+from tricast_bench.fallback.beside import ROUNDS, account, around, beside, table, write
 from tricast_bench.fallback.trials import (
     CONNECTS,
     First,
@@ -31,13 +32,16 @@ from tricast_bench.fallback.trials import (
 )
 from tricast_bench.servers import Unusable
 
+SOME = 5
 CLIENTS = 50
 CUT = 10.0
 err = Console(highlight=False, stderr=True)
 
 
 def main(
-    rounds: Annotated[int, typer.Option(min=1, help="Connects per fault.")] = 5,
+    rounds: Annotated[
+        int | None, typer.Option(min=1, help=f"Connects per fault; if not given {SOME}, and {ROUNDS} with --peers.")
+    ] = None,
     faults: Annotated[int, typer.Option("--switches", min=0, help="Faults in mid-stream; 0: leave them out.")] = 50,
     seed: Annotated[int, typer.Option(help="Makes the faults in mid-stream repeat.")] = 1,
     down: Annotated[float, typer.Option(min=0, help="Seconds that the server is away; 0: leave it out.")] = 20.0,
@@ -45,11 +49,20 @@ def main(
     watch: Annotated[
         float, typer.Option(min=0, help="Seconds to watch WebSockets being cut; 0: leave it out.")
     ] = 150.0,
+    peers: Annotated[
+        bool, typer.Option("--peers", help="Time to the first message beside other clients, and nothing else.")
+    ] = False,
+    write_to: Annotated[
+        Path | None, typer.Option("--write", help="With --peers: put the table between the marks of this document.")
+    ] = None,
     raw: Annotated[Path | None, typer.Option("--json", help="Write all samples to this file.")] = None,
 ) -> None:
     """Measure the fallback: time to the first message under each fault, faults in mid-stream, outage, silence, cuts."""
     try:
-        firsts, trials = asyncio.run(_run(rounds, faults, seed, down, heartbeat, watch))
+        if peers:
+            _beside(rounds or ROUNDS, write_to, raw)
+            return
+        firsts, trials = asyncio.run(_run(rounds or SOME, faults, seed, down, heartbeat, watch))
     except Unusable as error:
         err.print(f"[red]{error}[/]")
         raise typer.Exit(1) from None
@@ -59,6 +72,20 @@ def main(
     if raw is not None:
         found = {"environment": environment(), "connects": [asdict(item) for item in firsts], "trials": trials}
         raw.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def _beside(rounds: int, document: Path | None, raw: Path | None) -> None:
+    if document is not None:
+        around(document)  # says in time, not after ten minutes, that it has no place for the table
+    with err.status("") as status:
+        connects = asyncio.run(beside(rounds, status.update))
+    text = f"{table(connects)}\n\n{account(connects)}"
+    print(text)
+    if raw is not None:
+        found = {"environment": environment(), "connects": [asdict(item) for item in connects]}
+        raw.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    if document is not None:
+        write(document, text)
 
 
 async def _run(
