@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
 from tests.helpers import missing
+
 from tricast_bench.fallback.peers import CLIENTS, connect, serving
 from tricast_bench.middlebox import Faults
 
