@@ -47,10 +47,7 @@ def setup(
         raise ValueError('prefix is "" or begins with a slash and does not end with one')
 
     def route(handler: _Handler) -> _Route:
-        async def guarded(request: web.Request) -> web.StreamResponse:
-            return await _guard(request, service, handler)
-
-        return guarded
+        return _guarded(handler, service)
 
     router = app.router
     for path, handler in (("/ws", websocket.handle), ("/sse", sse.handle), ("/poll", longpoll.handle)):
@@ -90,23 +87,27 @@ def setup(
     return service
 
 
-async def _guard(request: web.Request, service: Service, handler: _Handler) -> web.StreamResponse:
+def _guarded(handler: _Handler, service: Service) -> _Route:
     """What goes before every handler, and how an error becomes a response."""
     settings = service.settings
-    request[origin.CORS] = origin.cors_headers(request, settings)
-    try:
-        origin.check_host(request, settings)
-        if handler is not _preflight and "Origin" in request.headers:
-            origin.check_origin(request, settings)
-        return await handler(request, service)
-    except CommandError as error:
-        if STARTED in request:
-            raise  # a second head would stand in the middle of the first response's body
-        return respond_error(error)
-    except ConnectionError:
-        if request.transport is not None and not request.transport.is_closing():
-            raise  # not this client's connection
-        return web.Response()  # it left just before its answer, and gets none
+
+    async def guarded(request: web.Request) -> web.StreamResponse:
+        request[origin.CORS] = origin.cors_headers(request, settings)
+        try:
+            origin.check_host(request, settings)
+            if handler is not _preflight and "Origin" in request.headers:
+                origin.check_origin(request, settings)
+            return await handler(request, service)
+        except CommandError as error:
+            if STARTED in request:
+                raise  # a second head would stand in the middle of the first response's body
+            return respond_error(error)
+        except ConnectionError:
+            if request.transport is not None and not request.transport.is_closing():
+                raise  # not this client's connection
+            return web.Response()  # it left just before its answer, and gets none
+
+    return guarded
 
 
 async def _add_cors(request: web.Request, response: web.StreamResponse) -> None:
