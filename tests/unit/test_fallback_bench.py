@@ -12,8 +12,9 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application, Request
 
+from tricast_bench.document import write
 from tricast_bench.fallback import hub
-from tricast_bench.fallback.beside import CLOSE, NETWORKS, OPEN, table, write
+from tricast_bench.fallback.beside import NETWORKS, table
 from tricast_bench.fallback.peers import CLIENTS, Connect
 from tricast_bench.fallback.trials import CONNECTS
 from tricast_bench.servers import Unusable
@@ -130,10 +131,12 @@ def test_the_networks_are_those_of_our_own_table() -> None:
 
 def test_the_table_goes_between_the_marks(tmp_path: Path) -> None:
     document = tmp_path / "page.md"
-    document.write_text(f"before\n\n{OPEN}\nold\n{CLOSE}\n\nbehind\n", encoding="utf-8")
+    document.write_text("before\n\n<!-- first -->\nold\n<!-- /first -->\n\nbehind\n", encoding="utf-8")
     for text in (r"new \1", "newer"):
-        write(document, text)
-        assert document.read_text(encoding="utf-8") == f"before\n\n{OPEN}\n\n{text}\n\n{CLOSE}\n\nbehind\n"
+        write(document, "first", text)
+        assert (
+            document.read_text(encoding="utf-8") == f"before\n\n<!-- first -->\n\n{text}\n\n<!-- /first -->\n\nbehind\n"
+        )
     document.write_text("no marks\n", encoding="utf-8")
     with pytest.raises(Unusable):
-        write(document, "new")
+        write(document, "first", "new")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tricast_bench.peers import registry, workloads
+from tricast_bench.peers import markdown, registry, workloads
 from tricast_bench.peers.goals import GOALS, Goal, as_table, check
 from tricast_bench.peers.load import Outcome
 from tricast_bench.peers.measure import Loaded, Measured, turned
@@ -113,3 +113,25 @@ def test_the_tables_show_medians_ratios_and_marks() -> None:
     said = "\n".join(notes(samples, {"nats": "it is not there"}))
     for text in ("nats, as it is not there", "socketio, ws-20, round 1: it does not listen", "1 of 9 samples"):
         assert text in said
+
+
+def test_the_document_has_the_tables_the_goals_and_where_it_was_made() -> None:
+    raw = {
+        "started": "2026-01-02T03:04:05Z",
+        "environment": {"python": "CPython 3", "kernel": "Linux", "cores": 2, "cpu": "a processor"},
+        "plan": {"rounds": 2, "seconds": 1.6},
+        "versions": {"tricast": "1", "nchan": "2"},
+        "said": {"nchan": "one worker"},
+        "left_out": {"nats": "it is not installed"},
+    }
+    samples = rounds("tricast", 9.0, 9.0) + rounds("nchan", 10.0, 10.0)
+    text = markdown.text(raw, samples, "tricast")
+    for line in (
+        "| tricast | 9.0 |",
+        "| nchan | 10.0 (1.11×) |",
+        "| ws-20 | tricast | µs ≤ 0.95 × nchan | 0.90 | met |",
+        "- not measured: nats, as it is not installed",
+        "- nchan: one worker",
+    ):
+        assert line in text.splitlines()
+    assert "on 2 January 2026 in 2 rounds of 1.6 s" in text

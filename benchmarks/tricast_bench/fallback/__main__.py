@@ -17,8 +17,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from tricast_bench.document import around, markdown, write
 from tricast_bench.environment import environment
-from tricast_bench.fallback.beside import ROUNDS, account, around, beside, table, write
+from tricast_bench.fallback.beside import ROUNDS, SECTION, account, beside, table
 from tricast_bench.fallback.trials import (
     CONNECTS,
     First,
@@ -35,6 +36,7 @@ from tricast_bench.servers import Unusable
 SOME = 5
 CLIENTS = 50
 CUT = 10.0
+CONNECT_HEAD = ("network", "goes on", "median, ms", "slowest, ms", "sending")
 err = Console(highlight=False, stderr=True)
 
 
@@ -66,9 +68,9 @@ def main(
     except Unusable as error:
         err.print(f"[red]{error}[/]")
         raise typer.Exit(1) from None
-    print(_markdown(_connect_rows(firsts)))
+    print(markdown(CONNECT_HEAD, _connect_rows(firsts)))
     for name, row in trials.items():
-        print(f"\n{name}:\n\n{_markdown([[*row], [str(value) for value in row.values()]])}")
+        print(f"\n{name}:\n\n{markdown([*row], [[str(value) for value in row.values()]])}")
     if raw is not None:
         found = {"environment": environment(), "connects": [asdict(item) for item in firsts], "trials": trials}
         raw.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
@@ -76,7 +78,7 @@ def main(
 
 def _beside(rounds: int, document: Path | None, raw: Path | None) -> None:
     if document is not None:
-        around(document)  # says in time, not after ten minutes, that it has no place for the table
+        around(document, SECTION)  # says in time, not after ten minutes, that it has no place for the table
     with err.status("") as status:
         connects = asyncio.run(beside(rounds, status.update))
     text = f"{table(connects)}\n\n{account(connects)}"
@@ -85,7 +87,7 @@ def _beside(rounds: int, document: Path | None, raw: Path | None) -> None:
         found = {"environment": environment(), "connects": [asdict(item) for item in connects]}
         raw.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     if document is not None:
-        write(document, text)
+        write(document, SECTION, text)
 
 
 async def _run(
@@ -113,18 +115,12 @@ async def _run(
 
 
 def _connect_rows(firsts: list[First]) -> Iterable[list[str]]:
-    yield ["network", "goes on", "median, ms", "slowest, ms", "sending"]
     for name in dict.fromkeys(item.name for item in firsts):
         these = [item for item in firsts if item.name == name]
         took = [1000 * item.took for item in these]
         on = ", ".join(dict.fromkeys(item.transport for item in these))
         uplink = ", ".join(dict.fromkeys(item.uplink for item in these))
         yield [name, on, f"{median(took):.0f}", f"{max(took):.0f}", uplink]
-
-
-def _markdown(rows: Iterable[list[str]]) -> str:
-    head, *rest = rows
-    return "\n".join("| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *rest])
 
 
 if __name__ == "__main__":

@@ -7,9 +7,9 @@ import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from datetime import date
-from pathlib import Path
 from statistics import median
 
+from tricast_bench.document import markdown
 from tricast_bench.environment import environment
 from tricast_bench.fallback.peers import CLIENTS, PATIENCE, Connect, connect, serving, versions
 from tricast_bench.fallback.trials import CONNECTS, Progress
@@ -44,7 +44,8 @@ WAITING = 12
 """So many may do so."""
 HEADS = {"SignalR": "SignalR, on a minimal hub written from the published protocol"}
 """What has to be said of a client where it stands at the head of its column."""
-OPEN, CLOSE = "<!-- first -->", "<!-- /first -->"
+SECTION = "first"
+"""Where the table stands in docs/fallback.md."""
 
 
 async def beside(rounds: int, progress: Progress, networks: Iterable[str] = NETWORKS) -> list[Connect]:
@@ -83,9 +84,8 @@ def table(connects: Iterable[Connect]) -> str:
     found: dict[str, dict[str, list[Connect]]] = {}
     for item in connects:
         found.setdefault(item.network, {name: [] for name in CLIENTS})[item.client].append(item)
-    lines = [["network", *(HEADS.get(name, name) for name in CLIENTS)], ["---"] * (len(CLIENTS) + 1)]
-    lines += [[name, *map(_cell, found[name].values())] for name in CONNECTS if name in found]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    rows = [[name, *map(_cell, found[name].values())] for name in CONNECTS if name in found]
+    return markdown(["network", *(HEADS.get(name, name) for name in CLIENTS)], rows)
 
 
 def account(connects: Iterable[Connect]) -> str:
@@ -101,22 +101,6 @@ def account(connects: Iterable[Connect]) -> str:
         f"aiohttp {packages['aiohttp']},\n{listed};\n"
         f"{about['cores']} cores of a shared {about['cpu']}, {about['kernel']}."
     )
-
-
-def around(document: Path) -> tuple[str, str]:
-    """What stands before and behind the marks of a document. Raises Unusable where it has none."""
-    text = document.read_text(encoding="utf-8") if document.is_file() else ""
-    before, opened, rest = text.partition(OPEN)
-    _, closed, behind = rest.partition(CLOSE)
-    if not opened or not closed:
-        raise Unusable(f"{document} has no {OPEN} with a {CLOSE} behind it")
-    return before, behind
-
-
-def write(document: Path, text: str) -> None:
-    """Puts the text between the marks of a document. Raises Unusable."""
-    before, behind = around(document)
-    document.write_text(f"{before}{OPEN}\n\n{text}\n\n{CLOSE}{behind}", encoding="utf-8")
 
 
 @contextlib.asynccontextmanager

@@ -14,8 +14,9 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 
+from tricast_bench.document import write
 from tricast_bench.environment import environment
-from tricast_bench.peers import registry, workloads
+from tricast_bench.peers import markdown, registry, workloads
 from tricast_bench.peers.goals import as_table, check
 from tricast_bench.peers.measure import Measured, Plan, measure
 from tricast_bench.peers.peer import Peer
@@ -40,7 +41,10 @@ def bench(
     ] = None,
     list_only: Annotated[bool, typer.Option("--list", help="Show the servers and loads there are, and end.")] = False,
     goals_file: Annotated[
-        Path | None, typer.Option("--goals", help="Check the goals against what --json wrote before, and end.")
+        Path | None, typer.Option("--goals", help="Show what --json wrote before, check the goals, and end.")
+    ] = None,
+    write_to: Annotated[
+        Path | None, typer.Option("--write", help="With --goals: put the tables between the marks of this document.")
     ] = None,
 ) -> None:
     """What one delivery costs on tricast, beside other servers and the least that is possible.
@@ -56,8 +60,11 @@ def bench(
     """
     console = Console()
     if goals_file is not None:
-        samples = [Measured(**sample) for sample in json.loads(goals_file.read_text(encoding="utf-8"))["samples"]]
+        raw = json.loads(goals_file.read_text(encoding="utf-8"))
+        samples = [Measured(**sample) for sample in raw["samples"]]
         _show(console, samples, {})
+        if write_to is not None:
+            write(write_to, markdown.SECTION, markdown.text(raw, samples, registry.TRICAST.name))
         return
     peers = _chosen(registry.BY_NAME, only, "--only")
     loads = _chosen(workloads.BY_NAME, workload or (workloads.QUICK if quick else None), "--workload")

@@ -92,7 +92,7 @@ def main() -> None:
     app.router.add_get("/ws", naive.ws)
     app.router.add_get("/sse", naive.sse)
     app.router.add_get("/publish", naive.publish)
-    web.run_app(app, host="127.0.0.1", port=port, backlog=1024, access_log=None, print=None)
+    web.run_app(app, host="127.0.0.1", port=port, backlog=1024, access_log=None, print=None, shutdown_timeout=0.1)
 
 
 if __name__ == "__main__":

@@ -77,16 +77,16 @@ def by_round(samples: Sequence[Measured], workload: str, metric: Metric, peer: s
 
 def tables(samples: Sequence[Measured], base: str) -> list[Table]:
     """A table for each section that something was measured for."""
+    return [_table(section, loads, samples, base) for section in SECTIONS if (loads := columns(section, samples))]
+
+
+def columns(section: Section, samples: Sequence[Measured]) -> list[Workload]:
+    """The loads of a section that something was measured for."""
     measured = {sample.workload for sample in samples}
-    found = []
-    for section in SECTIONS:
-        columns = [w for w in WORKLOADS if w.name in measured and section.holds(w)]
-        if columns:
-            found.append(_table(section, columns, samples, base))
-    return found
+    return [load for load in WORKLOADS if load.name in measured and section.holds(load)]
 
 
-def _table(section: Section, columns: Sequence[Workload], samples: Sequence[Measured], base: str) -> Table:
+def _table(section: Section, loads: Sequence[Workload], samples: Sequence[Measured], base: str) -> Table:
     table = Table(
         title=section.title,
         title_justify="left",
@@ -96,15 +96,18 @@ def _table(section: Section, columns: Sequence[Workload], samples: Sequence[Meas
         pad_edge=False,
     )
     table.add_column("", no_wrap=True)
-    for workload in columns:
+    for workload in loads:
         table.add_column(workload.title, justify="right", no_wrap=True)
-    names = {w.name for w in columns}
+    names = {w.name for w in loads}
     for peer in dict.fromkeys(s.peer for s in samples if s.workload in names):
-        table.add_row(peer, *(_cell(section, w.name, peer, samples, base) for w in columns))
+        table.add_row(peer, *(cell(section, w.name, peer, samples, base, dim=True) for w in loads))
     return table
 
 
-def _cell(section: Section, workload: str, peer: str, samples: Sequence[Measured], base: str) -> str:
+def cell(
+    section: Section, workload: str, peer: str, samples: Sequence[Measured], base: str, *, dim: bool = False
+) -> str:
+    """A figure and its ratio to `base`; `dim` marks the ratio up for a terminal."""
     own = [sample for sample in samples if (sample.workload, sample.peer) == (workload, peer)]
     values = by_round(own, workload, section.metric, peer)
     if not values:
@@ -113,7 +116,10 @@ def _cell(section: Section, workload: str, peer: str, samples: Sequence[Measured
     text += INCOMPLETE if any(not sample.complete for sample in own) else ""
     text += LIMITED if any(sample.limited for sample in own) else ""
     ratios = ratio_in_rounds(samples, workload, section.metric, peer, base)
-    return text if peer == base or not ratios else f"{text} [dim]{median(ratios):.2f}×[/]"
+    if peer == base or not ratios:
+        return text
+    ratio = f"{median(ratios):.2f}×"
+    return f"{text} [dim]{ratio}[/]" if dim else f"{text} ({ratio})"
 
 
 def notes(samples: Sequence[Measured], left_out: Mapping[str, str]) -> list[str]:
