@@ -93,14 +93,18 @@ vectors: $(VENV)/.stamp-dev ## record the rules of the fallback anew for the oth
 	@rm -f tests/vectors/fallback.json
 	@TRICAST_RECORD_VECTORS=1 $(BIN)/python -m pytest -q -p no:xdist tests/unit/test_fallback.py
 
-.PHONY: bench-bus
-bench-bus: $(VENV)/.stamp-dev ## measure the message bus alone
-	@$(BIN)/python -m tricast_bench.bus
-
 .PHONY: bench-peers
 bench-peers: $(VENV)/.stamp-dev ## measure the bus beside other servers (PEERS_ARGS=--quick for 6 minutes, else an hour)
 	@sh scripts/get-peers.sh
 	@$(BIN)/python -m tricast_bench.peers $(PEERS_ARGS)
+
+.PHONY: bench-growth
+bench-growth: $(VENV)/.stamp-dev ## measure how the cost grows with clients, topics, sizes and what is kept (8 minutes)
+	@$(BIN)/python -m tricast_bench.peers.growth
+
+.PHONY: bench-check
+bench-check: $(VENV)/.stamp-dev ## fail where a delivery costs 15% more than it did, by its ratio to the floor (2 minutes)
+	@$(BIN)/python -m tricast_bench.peers.check
 
 .PHONY: proxies-doc
 proxies-doc: $(VENV)/.stamp-dev ## write docs/proxies.md from a run behind real proxies

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from collections.abc import Iterator
 
 from tricast_bench.servers import HOST, Unusable
 
@@ -77,18 +76,3 @@ def masked(opcode: int, payload: bytes = b"") -> bytes:
         head = struct.pack("!BBQ", 0x80 | opcode, 0x80 | 127, size)
     mask = os.urandom(4)
     return head + mask + bytes(byte ^ mask[i & 3] for i, byte in enumerate(payload))
-
-
-def take_frames(data: bytearray) -> Iterator[tuple[int, bytes]]:
-    """Opcode and payload of each whole frame from a server; these bytes are removed from `data`."""
-    while len(data) >= 2:
-        size, start = data[1] & 0x7F, 2
-        if size == 126:
-            size, start = int.from_bytes(data[2:4], "big"), 4
-        elif size == 127:
-            size, start = int.from_bytes(data[2:10], "big"), 10
-        if len(data) < start + size:
-            return
-        frame = data[0] & 0x0F, bytes(data[start : start + size])
-        del data[: start + size]
-        yield frame
