@@ -13,7 +13,7 @@ from tricast_server.bus.bus import Bus
 from tricast_server.bus.view import Identity, View
 from tricast_server.guard.authorise import Access, allow_all, bearer_token, without_inboxes
 from tricast_server.service import Service
-from tricast_server.transports.params import Params
+from tricast_server.transports.params import Params, new_client, params_of
 
 EARLIEST = "earliest"
 CATCH_UP_TIMEOUT = 5.0
@@ -27,9 +27,14 @@ class Start(NamedTuple):
 
 
 class Entrance(NamedTuple):
-    """Somebody who may connect: what they asked for, who they are, and where they begin."""
+    """Somebody who may connect: what they asked for, who they are, and where they begin.
+
+    `cursor` as it was given: None where none was, or where `last` stands in its place.
+    """
 
     params: Params
+    client: str
+    cursor: str | None
     token: str | None
     subject: str | None
     view: View
@@ -40,22 +45,23 @@ async def enter(
     request: web.Request, service: Service, *, format: str | None = None, cursor: str | None = None
 ) -> Entrance:
     """What every transport does first. `format` and `cursor` go before those of the query. Raises CommandError."""
-    params = Params.of(request, service.settings, format=format)
+    params, given = params_of(request, service.settings, format=format)
+    client = params.client or new_client()
     token = bearer_token(request)
     subject = None
     if service.authorise is not allow_all:
         access = Access(
-            what="subscribe", topics=without_inboxes(params.topics), client=params.client, token=token, request=request
+            what="subscribe", topics=without_inboxes(params.topics), client=client, token=token, request=request
         )
         subject = await service.authorise(access)
-    asked = cursor or params.cursor
+    asked = cursor or given
     known = Cursor.parse(asked) if asked else None
     if known is not None and known.epoch == service.bus.log.epoch and known.offset <= service.bus.log.head:
         start = Start(known, known)
     else:
         start = await locate(service.bus, params.topics, asked, known, params.last)
-    hidden = None if params.echo else Identity(params.client, subject)
-    return Entrance(params=params, token=token, subject=subject, view=View(params.topics, hidden), start=start)
+    view = params.view if params.echo else View(params.topics, Identity(client, subject))
+    return Entrance(params, client, asked, token, subject, view, start)
 
 
 async def locate(bus: Bus, topics: tuple[str, ...], cursor: str | None, parsed: Cursor | None, last: int) -> Start:

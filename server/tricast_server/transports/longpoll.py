@@ -97,13 +97,14 @@ _TEXT_BATCH = _TextBatch()
 async def handle(request: web.Request, service: Service) -> web.StreamResponse:
     """One poll. Without a cursor it is answered at once with hello; else when there is something, or time is up."""
     bus = service.bus
-    params, _, _, view, start = await enter(request, service)
+    params, client, cursor, _, _, view, start = await enter(request, service)
+    waits = cursor is not None and params.wait > 0 and not bus.draining
     with service.connected("poll"):
         part = bus.read(view, start.cursor, limit=params.limit, size=ANSWER_BYTES)
         hello = None
-        if params.cursor in (None, EARLIEST):
-            hello = service.hello("poll", params.client, params.topics, start.asked)
-        if params.cursor is not None and not part.shown and not part.more and params.wait and not bus.draining:
+        if cursor in (None, EARLIEST):
+            hello = service.hello("poll", client, params.topics, start.asked)
+        if waits and not part.shown and not part.more:
             part = await _wait(request, service, view, part.next, params)
     bye = service.bye() if bus.draining and not part.more else None
     return _answer(request, service, params, part, hello, bye)

@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 from aiohttp import web
 from yarl import URL
@@ -14,6 +13,7 @@ from yarl import URL
 from tricast.errors import BadRequest
 from tricast.wire.commands import topic_list
 from tricast.wire.cursor import DEFAULT_TOPIC, is_name
+from tricast_server.bus.view import View
 from tricast_server.framing import Format, format_named
 from tricast_server.settings import Settings
 
@@ -30,47 +30,31 @@ _KNOWN = frozenset(("v", "topics", "last", "format", "client", "echo", "wait", "
 _CURSOR = "cursor="
 
 
-class Params(NamedTuple):
-    """`cursor` as it was given: None where none was, or where `last` stands in its place."""
-
-    topics: tuple[str, ...]
-    cursor: str | None
-    last: int
-    format: Format
-    client: str
-    echo: bool
-    wait: float
-    limit: int
-
-    @classmethod
-    def of(cls, request: web.Request, settings: Settings, *, format: str | None = None) -> Params:
-        """Unknown parameters are ignored. `format` is what the subprotocol asked for. Raises BadRequest."""
-        cursor, rest = _without_cursor(request.rel_url.raw_query_string)
-        read = _asked if len(rest) <= KEPT_LENGTH else _asked.__wrapped__
-        asked = read(rest, format, settings.max_topics)
-        return cls(
-            asked.topics,
-            cursor,
-            asked.last,
-            asked.format,
-            asked.client or new_client(),
-            asked.echo,
-            asked.wait,
-            asked.limit,
-        )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
-    """All that is the same in every poll of a client."""
+class Params:
+    """All but the cursor, the same in every poll of a client. `view` is that of somebody with nothing hidden."""
 
-    topics: tuple[str, ...]
+    view: View
     last: int
     format: Format
     client: str | None
     echo: bool
     wait: float
     limit: int
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        return self.view.topics
+
+
+def params_of(request: web.Request, settings: Settings, *, format: str | None = None) -> tuple[Params, str | None]:
+    """What the query says, and the cursor as it was given. Unknown parameters are ignored. Raises BadRequest.
+
+    `format` is what the subprotocol asked for.
+    """
+    cursor, rest = _without_cursor(request.rel_url.raw_query_string)
+    read = _params if len(rest) <= KEPT_LENGTH else _params.__wrapped__
+    return read(rest, format, settings.max_topics), cursor
 
 
 def _without_cursor(query: str) -> tuple[str | None, str]:
@@ -98,14 +82,14 @@ def _parsed(query: str) -> Mapping[str, str]:
 
 
 @lru_cache(KEPT)
-def _asked(query: str, format: str | None, max_topics: int) -> _Asked:
+def _params(query: str, format: str | None, max_topics: int) -> Params:
     given = _parsed(query)
     check_version(given)
     topics = topic_list([t for t in given.get("topics", DEFAULT_TOPIC).split(",") if t])
     if len(topics) > max_topics:
         raise BadRequest(f"too many topics: the limit is {max_topics}")
-    return _Asked(
-        topics=topics,
+    return Params(
+        view=View(topics),
         last=int(number(given, "last", 0, LAST_MAX, whole=True)),
         format=format_named(format or given.get("format", "json")),
         client=client_of(given),

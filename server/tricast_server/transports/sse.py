@@ -76,7 +76,7 @@ async def handle(request: web.Request, service: Service) -> web.StreamResponse:
         subscription = service.bus.subscribe(sink, entrance.view, start.cursor, end)
         async with response:
             try:
-                service.begin(subscription, service.hello("sse", params.client, params.topics, start.asked))
+                service.begin(subscription, service.hello("sse", entrance.client, params.topics, start.asked))
                 if await ended is End.DRAINED:
                     await sink.emptied(service.drain_ends)
             finally:

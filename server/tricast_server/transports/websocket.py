@@ -65,7 +65,7 @@ async def handle(request: web.Request, service: Service) -> web.StreamResponse:
         connection.caller = Caller(
             service=service,
             request=request,
-            client=params.client,
+            client=entrance.client,
             subject=entrance.subject,
             token=entrance.token,
             topic=params.topics[0],
@@ -74,7 +74,7 @@ async def handle(request: web.Request, service: Service) -> web.StreamResponse:
         connection.subscription = subscription
         response.connection = connection
         try:
-            service.begin(subscription, service.hello("ws", params.client, params.topics, start.asked))
+            service.begin(subscription, service.hello("ws", entrance.client, params.topics, start.asked))
             await connection.read(text=params.format is TEXT)
         finally:
             await connection.aclose()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 OFFSET_LIMIT = 2**63
@@ -28,12 +29,17 @@ class Cursor(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Cursor | None:
         """The cursor that `text` spells, or None where it spells none."""
-        match = _CURSOR.fullmatch(text)
-        if match is None:
-            return None
-        epoch, digits = match.groups()
-        offset = int(digits)
-        return cls(epoch, offset) if offset < OFFSET_LIMIT else None
+        return _parsed(text)
+
+
+@lru_cache(1024)  # many clients come with the same one
+def _parsed(text: str) -> Cursor | None:
+    match = _CURSOR.fullmatch(text)
+    if match is None:
+        return None
+    epoch, digits = match.groups()
+    offset = int(digits)
+    return Cursor(epoch, offset) if offset < OFFSET_LIMIT else None
 
 
 NO_CURSOR = Cursor("none", 0)
