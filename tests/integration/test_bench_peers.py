@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -22,11 +23,13 @@ from tests.helpers import missing
 
 from tricast_bench.peers import floor, tricast
 from tricast_bench.peers.compiled import compiled, compiler_missing
+from tricast_bench.peers.growth_measure import Rounds, catch_up, measure
+from tricast_bench.peers.growth_points import Sizes, points
 from tricast_bench.peers.job import Job
 from tricast_bench.peers.load import Outcome, Refused, loading
 from tricast_bench.peers.peer import Capture, Peer, Publishing, Speech, Step, Transport
 from tricast_bench.peers.tree import CoreTimes, Tree, lives, serving, used_since
-from tricast_bench.servers import Unusable
+from tricast_bench.servers import Cores, Unusable
 
 CORE = max(os.sched_getaffinity(0))
 TRICAST, TRICAST_10MS = tricast.PEERS
@@ -89,6 +92,58 @@ def test_every_echo_comes_back(peer: Peer) -> None:
     outcome = put_on(peer, "echo")
     assert outcome.delivered == outcome.published >= SUBSCRIBERS
     assert (outcome.missing, outcome.duplicates) == (0, 0)
+
+
+TOPICS = 4
+OVER = 2 * TOPICS
+
+
+@pytest.mark.parametrize("all_of_them", [False, True], ids=["one each", "all in one"])
+@pytest.mark.parametrize("transport", ["ws", "sse", "poll"])
+def test_a_message_comes_to_the_subscribers_of_its_topic_alone(transport: Transport, all_of_them: bool) -> None:
+    peer = tricast.over_topics(all_of_them=all_of_them)
+    told = job(1, transport, peer.subscribe[transport], peer.publish, connections=OVER)
+    with serving(peer, CORE) as (_tree, port):
+        topics = replace(told, port=port, topics=TOPICS, per_connection=TOPICS if all_of_them else 1)
+        with loading(topics) as load:
+            load.wait(0.2)
+            load.sample(rate=RATE, seconds=3 / RATE)  # so that the next does not begin with the first topic
+            load.wait(0.1)
+            outcome = load.sample(rate=RATE, seconds=MESSAGES / RATE)
+            load.wait(0.1)
+    assert outcome.published == MESSAGES
+    assert outcome.delivered == MESSAGES * (OVER if all_of_them else OVER // TOPICS)
+    assert (outcome.missing, outcome.duplicates, outcome.stale) == (0, 0, 0)
+
+
+def test_a_message_of_another_topic_is_one_too_many() -> None:
+    told = job(1, "ws", floor.PEER.subscribe["ws"], floor.PEER.publish, connections=OVER)
+    with serving(floor.PEER, CORE) as (_tree, port), loading(replace(told, port=port, topics=TOPICS)) as load:
+        load.wait(0.1)
+        outcome = load.sample(rate=RATE, seconds=MESSAGES / RATE)
+    assert outcome.delivered == MESSAGES * OVER // TOPICS
+    assert outcome.duplicates > MESSAGES * (OVER - OVER // TOPICS) // 2  # who hears it last ends the sample
+
+
+@pytest.mark.parametrize("payload", [32, 65_535, 100_000])
+def test_messages_may_be_as_small_as_their_mark_and_larger_than_two_bytes_say(payload: int) -> None:
+    told = replace(job(1, "ws", TRICAST.subscribe["ws"], TRICAST.publish, connections=3), payload=payload)
+    with serving(TRICAST, CORE) as (_tree, port), loading(replace(told, port=port)) as load:
+        load.wait(0.1)
+        outcome = load.sample(rate=50.0, seconds=0.2)
+    assert (outcome.published, outcome.delivered, outcome.duplicates) == (10, 30, 0)
+    assert outcome.bytes > 30 * payload
+
+
+def test_whoever_catches_up_gets_all_that_was_kept() -> None:
+    peer, count = tricast.keeping(3_000), 3_000
+    with serving(peer, CORE) as (_tree, port):
+        with loading(job(port, "ws", peer.subscribe["ws"], peer.publish, connections=1)) as load:
+            assert load.opening > 0
+            assert load.sample(rate=30_000.0, seconds=0.1, window=64).delivered == count
+        assert 0 < catch_up(port, count) < 30
+        with pytest.raises(Unusable, match="3000 of 3001"):
+            catch_up(port, count + 1, timeout=1.0)
 
 
 def test_tricast_confirms_each_publish() -> None:
@@ -395,6 +450,29 @@ COMMAND = [sys.executable, "-m", "tricast_bench.peers", "--only", "floor", "--on
 def _two_cores() -> None:
     if len(os.sched_getaffinity(0)) < 2:
         missing("a second core")
+
+
+@pytest.mark.timeout(120)
+def test_each_kind_of_point_of_a_sweep_gives_its_figures() -> None:
+    _two_cores()
+    sizes = Sizes(subscribers=(5,), over=20, topics=(1, 4), kept=(1, 200), connects=20, idle=(10, 30))
+    sweeps = ("retained", "connects", "memory", "topics")
+    chosen = [p for p in points(sizes) if p.sweep in sweeps and p.workload.transport == "ws" and p.series != "many"]
+    affinity = os.sched_getaffinity(0)
+    try:
+        found = [*measure(chosen, Rounds(rounds=1, seconds=0.3, warm_up=0.1), Cores.choose())]
+    finally:
+        os.sched_setaffinity(0, affinity)
+    samples = [sample for of_point in found for sample in of_point]
+    assert len(found) == len(chosen)
+    assert all(sample.value is not None and sample.value > 0 for sample in samples), [s.failed for s in samples]
+    assert {sample.metric for sample in samples} == {
+        "us_per_delivery",
+        "us_catch_up",
+        "us_per_connection",
+        "kib_per_connection",
+    }
+    assert [sample.x for sample in samples if sample.sweep == "memory"] == [10, 30]
 
 
 @pytest.mark.timeout(120)

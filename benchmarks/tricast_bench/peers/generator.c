@@ -60,9 +60,10 @@ typedef struct {
 
 static Speech subscriber, publisher;
 static Template message, echo;
-static Buf acknowledged;
+static Buf acknowledged, all_topics;
 static bool echoing;
 static int port, wanted, at_once = 50, subscribed, epoll, payload_len = 128;
+static int topics = 1, per_connection = 1, hearers;     /* of a connection: one or all; who hears one message */
 static char *payload, *buffer;
 static Conn *conns, *sender;
 
@@ -70,6 +71,7 @@ static uint32_t ring[RING];     /* how many subscribers have got a number */
 static Histogram latency, late;
 static int64_t first_number, next_number = 1, completed, delivered, duplicates, stale, bytes, reads, answered;
 static int64_t ends, last_delivery, outstanding;
+static int64_t number_now;      /* of the message that is being made */
 static char said[BEGIN + 1];    /* the last the publisher was told that is not what it should be told */
 
 __attribute__((noreturn, format(printf, 2, 3))) static void fail(const Conn *c, const char *format, ...) {
@@ -88,7 +90,8 @@ __attribute__((noreturn, format(printf, 2, 3))) static void fail(const Conn *c, 
     _exit(1);
 }
 
-/* Parts joined by dots: h<hex>, v<variable>, and the letters p(ayload) s(ize) c(onnection) n(umber) k(ey) l(ength). */
+/* Parts joined by dots: h<hex>, v<variable>, and the letters p(ayload) s(ize) c(onnection) n(umber) k(ey) l(ength)
+ * t(opic, its number) a(ll topics, as t0,t1,...). */
 static Template to_template(char *text) {
     Template t = {0};
     char *rest = NULL;
@@ -106,6 +109,11 @@ static Template to_template(char *text) {
     return t;
 }
 
+/* What a connection hears, or what its message is for: both go round the topics. */
+static int topic_of(const Conn *c) {
+    return (int)((c->publisher ? number_now : c->number) % topics);
+}
+
 static void fill(Buf *to, Conn *c, const Template *t, size_t length) {
     for (int i = 0; i < t->count; i++) {
         const Part *p = &t->parts[i];
@@ -117,6 +125,8 @@ static void fill(Buf *to, Conn *c, const Template *t, size_t length) {
         case 's': add(to, text, (size_t)snprintf(text, sizeof text, "%d", payload_len)); break;
         case 'c': add(to, text, (size_t)snprintf(text, sizeof text, "%d", c->number)); break;
         case 'n': add(to, text, (size_t)snprintf(text, sizeof text, "%llu", (unsigned long long)c->n)); break;
+        case 't': add(to, text, (size_t)snprintf(text, sizeof text, "%d", topic_of(c))); break;
+        case 'a': add(to, all_topics.data, all_topics.len); break;
         case 'l': add(to, text, (size_t)snprintf(text, sizeof text, "%zu", length)); break;
         case 'k': {     /* 16 random bytes in base64: 21 characters, one of 4, "==" */
             static const char set[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -138,6 +148,7 @@ static void set_payload(int64_t intended, int64_t number) {
     char mark[64];
     snprintf(mark, sizeof mark, "~T%019lld.%08lld|", (long long)intended, (long long)(number % 100000000));
     memcpy(payload, mark, MARK);
+    number_now = number;
 }
 
 /* ---- sending */
@@ -162,14 +173,9 @@ static void flush_out(Conn *c) {
 /* One frame of a client: masked, each with a key of its own (RFC 6455, 5.3). Is sent by flush_out. */
 static void add_frame(Conn *c, int opcode, const char *data, size_t len) {
     unsigned char head[14] = {(unsigned char)(0x80 | opcode)}, *key = head + 2;
-    if (len < 126) head[1] = (unsigned char)(0x80 | len);
-    else {
-        if (len > 65535) fail(c, "a message of %zu bytes is more than this program sends", len);
-        head[1] = 0x80 | 126;
-        head[2] = (unsigned char)(len >> 8);
-        head[3] = (unsigned char)len;
-        key += 2;
-    }
+    int size = len < 126 ? 0 : len < 65536 ? 2 : 8;
+    head[1] = (unsigned char)(0x80 | (size == 0 ? len : size == 2 ? 126 : 127));
+    for (int i = 0; i < size; i++) *key++ = (unsigned char)(len >> 8 * (size - 1 - i));
     random_bytes(key, 4);
     add(&c->out, head, (size_t)(key + 4 - head));
     size_t at = c->out.len;
@@ -244,7 +250,8 @@ static void send_echo(Conn *c) {
 }
 
 static void deliver(Conn *c, int64_t intended, int64_t number, int64_t now) {
-    if (echoing ? !c->waiting || number != c->last : number <= c->last) {
+    bool foreign = !echoing && per_connection == 1 && number % topics != c->number % topics;   /* of another topic */
+    if (foreign || (echoing ? !c->waiting || number != c->last : number <= c->last)) {
         duplicates++;
         return;
     }
@@ -254,7 +261,7 @@ static void deliver(Conn *c, int64_t intended, int64_t number, int64_t now) {
             stale++;    /* of the sample before */
             return;
         }
-        if (++ring[number & (RING - 1)] == (uint32_t)wanted) completed++;
+        if (++ring[number & (RING - 1)] == (uint32_t)hearers) completed++;
     }
     record(&latency, now - intended);
     delivered++;
@@ -505,7 +512,7 @@ static void sample(double rate, double seconds, int64_t window) {
             _exit(0);   /* whoever asked has gone, or wants an end */
     }
     int64_t published = next_number - first_number, elapsed = (last_delivery > ends ? last_delivery : ends) - start;
-    int64_t missing = (echoing ? published : published * wanted) - delivered;
+    int64_t missing = (echoing ? published : published * hearers) - delivered;
     if (now >= ends + GRACE && missing) elapsed = now - start;
     printf("{\"published\":%lld,\"planned\":%lld,\"delivered\":%lld,\"missing\":%lld,\"duplicates\":%lld,\"stale\":%lld,",
            (long long)published, (long long)planned, (long long)delivered, (long long)missing, (long long)duplicates,
@@ -549,6 +556,8 @@ static bool job_line(char *line) {
     } else if (!strcmp(w[0], "port")) port = atoi(w[1]);
     else if (!strcmp(w[0], "connections")) wanted = atoi(w[1]);
     else if (!strcmp(w[0], "opening")) at_once = atoi(w[1]);
+    else if (!strcmp(w[0], "topics")) topics = atoi(w[1]);
+    else if (!strcmp(w[0], "per_connection")) per_connection = atoi(w[1]);
     else if (!strcmp(w[0], "payload")) payload_len = atoi(w[1]);
     else if (!strcmp(w[0], "binary")) s->binary = *w[1] == '1';
     else if (!strcmp(w[0], "ready")) s->ready = from_hex(w[1]);
@@ -580,6 +589,13 @@ int main(int count, char **words) {
         if (getline(&line, &cap, stdin) <= 0) fail(NULL, "job: it has no end");
     } while (!job_line(line));
     if (wanted < 1 || payload_len <= MARK || !port) fail(NULL, "job: port, connections and a payload over %d bytes", MARK);
+    if (topics < 1 || (per_connection != topics && (per_connection != 1 || wanted % topics)))
+        fail(NULL, "job: each connection hears all topics, or one, and each of these as many connections");
+    hearers = per_connection == topics ? wanted : wanted / topics;
+    for (int i = 0; i < topics; i++) {
+        char name[16];
+        add(&all_topics, name, (size_t)snprintf(name, sizeof name, "%st%d", i ? "," : "", i));
+    }
     epoll = epoll_create1(EPOLL_CLOEXEC);
     conns = calloc((size_t)wanted, sizeof *conns);
     buffer = malloc(MARK + BUFFER);

@@ -11,8 +11,17 @@ from tricast_bench.servers import HOST
 
 MARK = 31
 """Bytes at the beginning of each payload by which its deliveries are counted: generator.c says how they look."""
-LETTERS = {"payload": "p", "size": "s", "connection": "c", "n": "n", "_key": "k", "_length": "l"}
-"""Variables that are always there."""
+LETTERS = {
+    "payload": "p",
+    "size": "s",
+    "connection": "c",
+    "n": "n",
+    "topic": "t",
+    "topics": "a",
+    "_key": "k",
+    "_length": "l",
+}
+"""Variables that are always there. `topic` is the number of one, `topics` are the names of all: t0,t1 and so on."""
 VARIABLE = re.compile(rb"\{([a-z_][a-z_0-9]*)\}")
 UPGRADE = {
     "Connection": "Upgrade",
@@ -34,15 +43,28 @@ class Job:
     payload: int
     opening: int = 50
     """Connections that are being opened at once."""
+    topics: int = 1
+    """Messages go round them. `{topic}` is the one of a connection, or of a message, `{topics}` names all."""
+    per_connection: int = 1
+    """Topics that a connection subscribes to: its own, so that a message has `connections / topics` readers, or all."""
 
     def lines(self) -> Iterator[str]:
-        """Raises ValueError for a variable that nothing captures, and for a payload without room for its mark."""
+        """Raises ValueError for a variable that nothing captures, and for a payload without room for its mark.
+
+        And for topics that would not all have as many readers.
+        """
         if self.payload <= MARK:
             raise ValueError(f"a payload has more than {MARK} bytes")
+        if self.topics < 1 or self.per_connection not in (1, self.topics):
+            raise ValueError("a connection subscribes to one topic, or to all that there are")
+        if self.per_connection != self.topics and self.connections % self.topics:
+            raise ValueError("each topic has as many connections")
         yield f"port {self.port}"
         yield f"connections {self.connections}"
         yield f"opening {self.opening}"
         yield f"payload {self.payload}"
+        yield f"topics {self.topics}"
+        yield f"per_connection {self.per_connection}"
         yield f"subscriber {'ws' if self.transport == 'echo' else self.transport}"
         yield from self._speech(self.subscribe, self.transport)
         if self.transport == "echo":

@@ -60,6 +60,8 @@ class Load:
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
         self._rest = b""
+        self.opening = 0.0
+        """Seconds that the opening of all connections took."""
 
     @property
     def pid(self) -> int:
@@ -114,7 +116,7 @@ def loading(job: Job, core: int | None = None) -> Iterator[Load]:
                 os.sched_setaffinity(process.pid, {core})
             load = Load(process)
             load._write(text)
-            load._answer(OPENING_TIMEOUT)
+            load.opening = load._answer(OPENING_TIMEOUT)["seconds"]
             yield load
         finally:
             assert process.stdin is not None

@@ -20,6 +20,8 @@ SETTLE = 0.25
 """Seconds that new connections are left alone, so that all polls are parked."""
 REST = 0.05
 """Seconds after a sample before the CPU is read, in which polls are repeated."""
+REST_POLLS = 100
+"""Where there are more polls, it is longer in proportion."""
 HOLD = 1.0
 """Seconds that idle connections are held before the memory is read."""
 FIRST_CONNECTIONS = 50
@@ -135,8 +137,8 @@ def _measured(number: int, workload: Workload, peer: Peer, plan: Plan, cores: Co
             if workload.idle:
                 kib = _idle(tree, port, workload, peer, cores)
                 return Measured(round=number, workload=workload.name, peer=peer.name, kib_per_connection=kib)
-            with loading(_job(workload, peer, port), cores.generator) as load:
-                loaded = _loaded(load, tree, workload, plan, cores)
+            with loading(job_of(workload, peer, port), cores.generator) as load:
+                loaded = put_on(load, tree, workload, plan, cores)
     except (Unusable, TimeoutError) as error:
         return Measured(round=number, workload=workload.name, peer=peer.name, failed=str(error))
     return _as_measured(number, workload, peer, loaded)
@@ -162,7 +164,8 @@ def _as_measured(number: int, workload: Workload, peer: Peer, loaded: Loaded) ->
     )
 
 
-def _job(workload: Workload, peer: Peer, port: int, connections: int | None = None) -> Job:
+def job_of(workload: Workload, peer: Peer, port: int, connections: int | None = None) -> Job:
+    """What the load is told, for all connections of the workload or for so many."""
     speech = workload.speech(peer)
     assert speech is not None
     return Job(
@@ -172,15 +175,17 @@ def _job(workload: Workload, peer: Peer, port: int, connections: int | None = No
         publish=peer.publish if workload.publishes else None,
         connections=connections or workload.connections,
         payload=workload.payload,
+        topics=workload.topics,
+        per_connection=workload.per_connection,
     )
 
 
-def _loaded(load: Load, tree: Tree, workload: Workload, plan: Plan, cores: Cores) -> Loaded:
-    """Taken again where something else disturbed it. Raises Refused."""
+def put_on(load: Load, tree: Tree, workload: Workload, plan: Plan, cores: Cores) -> Loaded:
+    """One sample after its warm-up, taken again where something else disturbed it. Raises Refused."""
     load.wait(SETTLE)
     for _ in range(ATTEMPTS):
         load.sample(rate=workload.rate, seconds=plan.warm_up, window=workload.window)
-        load.wait(REST)
+        load.wait(_rest(workload))
         loaded = _sample(load, tree, workload, plan, cores)
         if not loaded.disturbed or loaded.outcome.missing:  # what is late would come during the next one
             break
@@ -191,7 +196,7 @@ def _sample(load: Load, tree: Tree, workload: Workload, plan: Plan, cores: Cores
     at_server, at_load = CoreTimes.read(cores.server), CoreTimes.read(cores.generator)
     server_waited, generator_waited, server_cpu = tree.waited(), waited_of(load.pid), tree.cpu()
     outcome = load.sample(rate=workload.rate, seconds=plan.seconds, window=workload.window)
-    load.wait(REST)
+    load.wait(_rest(workload))
     used = used_since(server_cpu, tree.cpu())
     core = CoreTimes.read(cores.server).since(at_server)
     return Loaded(
@@ -204,12 +209,16 @@ def _sample(load: Load, tree: Tree, workload: Workload, plan: Plan, cores: Cores
     )
 
 
+def _rest(workload: Workload) -> float:
+    return REST * max(1.0, workload.connections / REST_POLLS) if workload.transport == "poll" else REST
+
+
 def _idle(tree: Tree, port: int, workload: Workload, peer: Peer, cores: Cores) -> float:
     """KiB of the server's memory for each connection. What the kernel holds for a socket is not in it."""
-    with loading(_job(workload, peer, port, FIRST_CONNECTIONS), cores.generator) as load:
+    with loading(job_of(workload, peer, port, FIRST_CONNECTIONS), cores.generator) as load:
         load.wait(SETTLE)
     time.sleep(SETTLE)
     before = tree.memory()
-    with loading(_job(workload, peer, port), cores.generator) as load:
+    with loading(job_of(workload, peer, port), cores.generator) as load:
         load.wait(HOLD)
         return (tree.memory() - before) / workload.connections / 1024

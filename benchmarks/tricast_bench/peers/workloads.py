@@ -12,7 +12,10 @@ PAYLOAD = 128
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """`rate` messages a second by the clock, or `window` in flight at a time; neither for an echo, and where idle."""
+    """`rate` messages a second by the clock, or `window` in flight at a time; neither for an echo, and where idle.
+
+    `topics` and `per_connection` are those of a `Job`; not every server's speech has them.
+    """
 
     name: str
     title: str
@@ -22,6 +25,8 @@ class Workload:
     rate: float = 0.0
     window: int = 0
     idle: bool = False
+    topics: int = 1
+    per_connection: int = 1
 
     @property
     def publishes(self) -> bool:
