@@ -14,8 +14,8 @@ def around(document: Path, name: str) -> tuple[str, str]:
     opening, closing = _marks(name)
     before, opened, rest = text.partition(opening)
     _, closed, behind = rest.partition(closing)
-    if not opened or not closed:
-        raise Unusable(f"{document} has no {opening} with a {closing} behind it")
+    if not opened or not closed or opening in rest or closing in before + behind:
+        raise Unusable(f"{document} has not one {opening} with one {closing} behind it")
     return before, behind
 
 

@@ -23,8 +23,8 @@ from tests.helpers import missing
 
 from tricast_bench.peers import floor, tricast
 from tricast_bench.peers.compiled import compiled, compiler_missing
-from tricast_bench.peers.growth_measure import Rounds, catch_up, measure
-from tricast_bench.peers.growth_points import Sizes, points
+from tricast_bench.peers.growth.measure import Rounds, catch_up, measure
+from tricast_bench.peers.growth.points import Sizes, points
 from tricast_bench.peers.job import Job
 from tricast_bench.peers.load import Outcome, Refused, loading
 from tricast_bench.peers.peer import Capture, Peer, Publishing, Speech, Step, Transport

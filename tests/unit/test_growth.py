@@ -11,12 +11,13 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tricast_bench.peers.growth_doc import BEGIN, END, replaced, section, write
-from tricast_bench.peers.growth_figures import in_one_connection, medians, ratio, topics, values
-from tricast_bench.peers.growth_fit import fit
-from tricast_bench.peers.growth_measure import Sample
-from tricast_bench.peers.growth_points import FEW, FULL, MANY, ONE, QUICK, SPREAD, SWEEPS, Metric, points
+from tricast_bench.peers.growth.doc import section, write
+from tricast_bench.peers.growth.figures import in_one_connection, medians, ratio, topics, values
+from tricast_bench.peers.growth.fit import fit
+from tricast_bench.peers.growth.measure import Sample
+from tricast_bench.peers.growth.points import FEW, FULL, MANY, ONE, QUICK, SPREAD, SWEEPS, Metric, points
 from tricast_bench.peers.measure import job_of
+from tricast_bench.servers import Unusable
 
 NS = (10, 100, 1_000, 5_000, 10_000)
 RAW: dict[str, Any] = {
@@ -133,6 +134,9 @@ def test_a_range_is_shown_where_the_rounds_differ() -> None:
     assert "40.0 (20.0–60.0)" in said
 
 
+BEGIN, END = "<!-- growth -->", "<!-- /growth -->"
+
+
 def test_only_what_is_between_the_marks_is_written(tmp_path: Path) -> None:
     document = tmp_path / "performance.md"
     document.write_text(f"# Mine\n\nbefore\n{BEGIN}\nold\n{END}\nafter\n")
@@ -149,17 +153,10 @@ def test_only_what_is_between_the_marks_is_written(tmp_path: Path) -> None:
     assert all(float(chart.attrib["width"]) > 0 for chart in charts)
 
 
-def test_a_document_that_is_not_there_is_begun(tmp_path: Path) -> None:
-    write(tmp_path, RAW, everything())
-    assert (tmp_path / "performance.md").read_text().startswith("# ")
-
-
 @pytest.mark.parametrize("text", ["", BEGIN, f"{END}\n{BEGIN}", f"{BEGIN}{END}{END}", f"{BEGIN}{BEGIN}{END}"])
 def test_without_its_marks_a_document_stays_as_it_is(tmp_path: Path, text: str) -> None:
-    with pytest.raises(ValueError):
-        replaced(text, "new")
     (tmp_path / "performance.md").write_text(text)
-    with pytest.raises(ValueError):
+    with pytest.raises(Unusable):
         write(tmp_path, RAW, [])
     assert (tmp_path / "performance.md").read_text() == text
     assert not (tmp_path / "images").exists()

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from tricast_bench.peers.growth_fit import Fit, Values, fit
-from tricast_bench.peers.growth_measure import Sample
-from tricast_bench.peers.growth_points import FEW, MANY, ONE, SPREAD, TRANSPORTS, Metric
+from tricast_bench.peers.growth.fit import Fit, Values, fit
+from tricast_bench.peers.growth.measure import Sample
+from tricast_bench.peers.growth.points import FEW, MANY, ONE, SPREAD, TRANSPORTS, Metric
 
 TOPICS_GOAL = 1.5
 """Many topics may cost so many times what one topic with all the connections costs."""

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from tricast_bench.peers.growth_figures import medians
-from tricast_bench.peers.growth_measure import Sample
-from tricast_bench.peers.growth_points import FEW, SPREAD, TRANSPORTS, Metric
+from tricast_bench.peers.growth.figures import medians
+from tricast_bench.peers.growth.measure import Sample
+from tricast_bench.peers.growth.points import FEW, SPREAD, TRANSPORTS, Metric
 from tricast_bench.report.axes import Axis, linear, logarithmic
 from tricast_bench.report.markup import Markup, coordinate, tag
 from tricast_bench.report.svg import Bar, Bars, Box, Line, Lines

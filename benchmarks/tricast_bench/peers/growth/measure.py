@@ -13,7 +13,7 @@ from statistics import median
 from typing import Any
 
 from tricast_bench.peers.compiled import compiled
-from tricast_bench.peers.growth_points import Metric, Point
+from tricast_bench.peers.growth.points import Metric, Point
 from tricast_bench.peers.load import loading
 from tricast_bench.peers.measure import FIRST_CONNECTIONS, SETTLE, Plan, job_of, put_on
 from tricast_bench.peers.peer import Peer

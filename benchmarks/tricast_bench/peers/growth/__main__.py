@@ -16,9 +16,9 @@ from rich.console import Console
 
 from tricast_bench.environment import environment
 from tricast_bench.peers.compiled import CHECKOUT, compiler_missing
-from tricast_bench.peers.growth_doc import section, write
-from tricast_bench.peers.growth_measure import Rounds, Sample, measure
-from tricast_bench.peers.growth_points import FULL, QUICK, SWEEPS, Point, points
+from tricast_bench.peers.growth.doc import section, write
+from tricast_bench.peers.growth.measure import Rounds, Sample, measure
+from tricast_bench.peers.growth.points import FULL, QUICK, SWEEPS, Point, points
 from tricast_bench.servers import Cores, Unusable
 
 UNITS = {
@@ -125,7 +125,7 @@ def _progress(console: Console, where: str, sample: Sample) -> None:
 def _write(console: Console, docs: Path, raw: dict[str, Any], samples: Sequence[Sample]) -> None:
     try:
         written = write(docs, raw, samples)
-    except (OSError, ValueError) as error:
+    except (OSError, Unusable) as error:
         console.print(f"[red]Not written:[/] {error}", highlight=False)
         raise typer.Exit(1) from None
     console.print(f"written: {', '.join(str(path) for path in written)}", highlight=False)

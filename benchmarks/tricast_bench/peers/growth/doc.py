@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tricast_bench.peers.growth_figures import (
+from tricast_bench import document
+from tricast_bench.peers.growth.figures import (
     GROWING,
     TOPICS_GOAL,
     Growing,
@@ -17,13 +18,12 @@ from tricast_bench.peers.growth_figures import (
     topics,
     values,
 )
-from tricast_bench.peers.growth_measure import Sample
-from tricast_bench.peers.growth_picture import picture
-from tricast_bench.peers.growth_points import FEW, MANY, ONE, SPREAD, TRANSPORTS, Metric
+from tricast_bench.peers.growth.measure import Sample
+from tricast_bench.peers.growth.picture import picture
+from tricast_bench.peers.growth.points import FEW, MANY, ONE, SPREAD, TRANSPORTS, Metric
 
-BEGIN, END = "<!-- growth -->", "<!-- /growth -->"
+SECTION = "growth"
 DOCUMENT, PICTURE = "performance.md", "images/growth.svg"
-EMPTY = f"# Performance\n\n{BEGIN}\n{END}\n"
 Row = tuple[str, str, Metric]
 """What it is called, its series, what is shown."""
 STREAMS: tuple[Row, ...] = (
@@ -41,23 +41,12 @@ MEMORY: tuple[Row, ...] = tuple((f"{NAMES[name]}, KiB each", name, "kib_per_conn
 
 
 def write(directory: Path, raw: Mapping[str, Any], samples: Sequence[Sample]) -> list[Path]:
-    """The picture, and the section between its marks; the rest of the document stays. Raises ValueError."""
-    document, image = directory / DOCUMENT, directory / PICTURE
-    text = document.read_text(encoding="utf-8") if document.exists() else EMPTY
-    written = replaced(text, section(raw, samples))
+    """The picture, and the section between its marks; the rest of the document stays. Raises Unusable."""
+    where, image = directory / DOCUMENT, directory / PICTURE
+    document.write(where, SECTION, section(raw, samples))
     image.parent.mkdir(parents=True, exist_ok=True)
     image.write_text(picture(samples), encoding="utf-8")
-    document.write_text(written, encoding="utf-8")
-    return [document, image]
-
-
-def replaced(text: str, new: str) -> str:
-    """Raises ValueError where the two marks are not there once, one after the other."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end or BEGIN in rest or END in after or END in before:
-        raise ValueError(f"there has to be one {BEGIN} and one {END} after it")
-    return f"{before}{BEGIN}\n{new.strip()}\n{END}{after}"
+    return [where, image]
 
 
 def section(raw: Mapping[str, Any], samples: Sequence[Sample]) -> str:
