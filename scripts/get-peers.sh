@@ -7,7 +7,6 @@ peers=$here/benchmarks/peers
 venv=$here/build/peers-venv
 # Daemons are not on the PATH of ordinary users.
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
-POLICY=/usr/sbin/policy-rc.d
 
 # The load is compiled.
 packages=
@@ -16,22 +15,8 @@ command -v gcc >/dev/null || packages="$packages gcc"
 command -v nginx >/dev/null || packages="$packages nginx"
 [ -e /usr/lib/nginx/modules/ngx_nchan_module.so ] || packages="$packages libnginx-mod-nchan"
 
-if [ -n "$packages" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    echo "==> installing what the benchmark of other servers uses:$packages"
-    # Debian starts what it installs, unless this file says no. The benchmark starts what it needs itself.
-    if [ ! -e "$POLICY" ]; then
-        trap 'rm -f "$POLICY"' EXIT
-        trap 'exit 1' INT TERM
-        printf '#!/bin/sh\nexit 101\n' >"$POLICY"
-        chmod 755 "$POLICY"
-    fi
-    apt-get update -qq || true
-    # shellcheck disable=SC2086 # several words are meant
-    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $packages >/dev/null ||
-        echo "apt could not install everything; the benchmark says what it misses" >&2
-elif [ -n "$packages" ]; then
-    echo "These packages are not installed, and it takes root and apt to do so here:$packages" >&2
-fi
+# shellcheck disable=SC2086 # several words are meant
+sh "$here/scripts/apt-install.sh" "the benchmark of other servers" $packages
 
 # Whether $1 is there and no older than the files that follow.
 fresh() {

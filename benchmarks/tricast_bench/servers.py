@@ -107,7 +107,7 @@ def running(peer: Peer, core: int) -> Iterator[Server]:
             raise Unusable(f"{command[0]} does not start: {error.strerror}") from None
         try:
             os.sched_setaffinity(process.pid, {core})
-            _wait_for(process, port, output)
+            wait_for(process, port, output)
             yield Server(peer, port, process.pid)
         finally:
             process.terminate()
@@ -134,7 +134,8 @@ def free_port() -> int:
         return port
 
 
-def _wait_for(process: subprocess.Popen[bytes], port: int, output: IO[bytes]) -> None:
+def wait_for(process: subprocess.Popen[bytes], port: int, output: IO[bytes]) -> None:
+    """Until it accepts connections. Raises Unusable with what it said."""
     deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=1.0):

@@ -5,17 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from tricast_bench.peers.peer import Peer
-from tricast_bench.servers import HOST, START_TIMEOUT, STEP, STOP_TIMEOUT, Unusable, cpu_of, free_port, waited_of
+from tricast_bench.servers import STEP, STOP_TIMEOUT, Unusable, cpu_of, free_port, wait_for, waited_of
 
 PROC = Path("/proc")
 
@@ -100,7 +98,7 @@ def serving(peer: Peer, core: int) -> Iterator[tuple[Tree, int]]:
         except OSError as error:
             raise Unusable(f"{command[0]} does not start: {error.strerror}") from None
         try:
-            _wait_for(process, port, output)
+            wait_for(process, port, output)
             yield Tree(process.pid), port
         finally:
             _stop(process)
@@ -125,17 +123,6 @@ def lives(pid: int) -> bool:
     with contextlib.suppress(OSError, IndexError):
         return _status(pid)[0] not in "ZX"
     return False
-
-
-def _wait_for(process: subprocess.Popen[bytes], port: int, output: IO[bytes]) -> None:
-    deadline = time.monotonic() + START_TIMEOUT
-    while time.monotonic() < deadline and process.poll() is None:
-        with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=1.0):
-            return
-        time.sleep(STEP)
-    output.seek(0)
-    said = output.read().decode(errors="replace").strip()[-2000:]
-    raise Unusable(f"the server does not listen within {START_TIMEOUT:g} s; it said: {said or 'nothing'}")
 
 
 def _status(pid: int) -> list[str]:
