@@ -11,10 +11,12 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
+from tricast.errors import Unavailable
 from tricast.wire import json
 from tricast.wire.cursor import Cursor
 from tricast.wire.messages import Frame, Gap, Message
@@ -166,6 +168,14 @@ class Engine(MemoryBackplane):
         self._end = self._end // 2  # an engine that was rolled back gives offsets again
         for deliver in self._tails:
             deliver((EpochStarted(Cursor(self._epoch, self._end)),))
+
+    def skip(self, entries: int) -> Cursor:
+        """As if it had let go of so many that the bus had not read."""
+        self._end += entries
+        at = Cursor(self._epoch, self._end)
+        for deliver in self._tails:
+            deliver((EpochStarted(at),))
+        return at
 
 
 class BusMachine(RuleBasedStateMachine):
@@ -353,4 +363,34 @@ async def test_who_is_connected_is_told_where_the_epoch_changed_and_goes_on_ther
     assert isinstance(frames[1], Gap)
     assert (frames[1].reason, frames[1].cursor) == ("epoch", str(at))
     assert subscription.cursor == bus.log.cursor
+    await bus.close()
+
+
+async def test_a_log_that_starts_anew_in_the_same_epoch_has_a_gap_and_no_less() -> None:
+    """What a node is told whose engine let go of entries before it had read them."""
+    engine = Engine()
+    bus = Bus(engine)
+    await bus.start()
+    connection = Connection()
+    subscription = bus.subscribe(connection, View(("a",)), bus.log.cursor, lambda why: None)
+    subscription.start()
+    await bus.publish(Publication(topic="a", data="1"))
+    at = engine.skip(5)
+    await bus.publish(Publication(topic="a", data="2"))
+    for _ in range(6):
+        await asyncio.sleep(0)
+    frames = [json.decode(line) for line in b"".join(connection.received).splitlines()]
+    assert [type(frame) for frame in frames] == [Message, Gap, Message]
+    assert isinstance(frames[1], Gap)
+    assert (frames[1].topics, frames[1].cursor, frames[1].exact) == (("a",), str(at), False)
+    assert subscription.cursor == bus.log.cursor
+    await bus.close()
+
+
+async def test_a_bus_that_finds_no_engine_leaves_nothing_behind() -> None:
+    engine = Engine()
+    await engine.close()
+    bus = Bus(engine)
+    with pytest.raises(Unavailable):
+        await bus.start()
     await bus.close()

@@ -17,7 +17,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from tricast.errors import BadRequest
 from tricast.wire import json
@@ -68,7 +68,10 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class EpochStarted:
-    """An entry of the log: from `at` on, cursors carry its epoch. Nothing from before can be resumed."""
+    """A record of the log: it starts anew at `at`, and cursors carry that epoch. Nothing from before can be resumed.
+
+    The epoch is the one before where the engine let go what this tail had not read yet.
+    """
 
     at: Cursor
 
@@ -89,6 +92,14 @@ Deliver: TypeAlias = Callable[[Sequence[Record]], None]
 class Backplane(ABC):
     """See the module."""
 
+    engine: ClassVar[str]
+    """Its name in `/stats`."""
+
+    @property
+    def up(self) -> bool:
+        """Whether the engine answered when it was last asked."""
+        return True
+
     @abstractmethod
     async def append(self, publication: Publication) -> Receipt:
         """Raises Conflict, or Unavailable: then the outcome may be unknown, and the same id makes a retry safe.
@@ -102,7 +113,8 @@ class Backplane(ABC):
         """Follow the log: `deliver` gets all that is kept, then all that comes, in batches, in order, on the event
         loop. Returns when everything up to the end at the time of the call was delivered. Raises Unavailable.
 
-        `deliver` must not raise and must not block.
+        The first record is an EpochStarted, which says where this tail starts: the engine may let go of entries
+        between any two calls. `deliver` must not raise and must not block.
         """
 
     @abstractmethod

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from tricast.errors import Conflict, Unavailable
 from tricast.wire.cursor import Cursor
-from tricast_server.backplane.base import Backplane, Bounds, Deliver, Publication, Receipt
+from tricast_server.backplane.base import Backplane, Bounds, Deliver, EpochStarted, Publication, Receipt
 from tricast_server.bus.log import Entry
 
 _Key = tuple[str | None, str, str | None]
@@ -26,6 +26,8 @@ def new_epoch() -> str:
 
 class MemoryBackplane(Backplane):
     """`dedupe_window` in seconds; `wall` and `monotonic` are the clocks, for tests."""
+
+    engine = "memory"
 
     def __init__(
         self,
@@ -75,8 +77,10 @@ class MemoryBackplane(Backplane):
         return Receipt(Cursor(self._epoch, self._end), duplicate=False)
 
     async def tail(self, deliver: Deliver) -> Bounds:
+        bounds = await self.bounds()
         self._tails.append(deliver)
-        return await self.bounds()
+        deliver((EpochStarted(Cursor(bounds.epoch, bounds.start)),))
+        return bounds
 
     async def bounds(self) -> Bounds:
         if self._closed:

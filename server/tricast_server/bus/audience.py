@@ -18,28 +18,32 @@ class Parked:
     `gone` tells whether its client has left.
     """
 
-    __slots__ = ("_ends", "_gone", "woken")
+    __slots__ = ("_ends", "_gone", "_woken")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, ends: float, gone: Callable[[], bool]) -> None:
         self._ends = ends
         self._gone = gone
-        self.woken: asyncio.Future[Slice | None] = loop.create_future()
+        self._woken: asyncio.Future[Slice | None] | None = loop.create_future()
 
-    def release(self) -> None:
-        """It is over; nothing of its request is kept until the timer comes round."""
-        self.wake()
-        self._gone = bool
+    async def wait(self) -> Slice | None:
+        """Once; see `wake`. Nothing of it is kept afterwards, though the timer comes round later."""
+        assert self._woken is not None
+        try:
+            return await self._woken
+        finally:
+            self._woken = None
+            self._gone = bool
 
     def wake(self, part: Slice | None = None) -> None:
         """`part` is what there is to read from its cursor on, where that is known."""
-        if not self.woken.done():
-            self.woken.set_result(part)
+        if self._woken is not None and not self._woken.done():
+            self._woken.set_result(part)
 
     def first_look(self, now: float) -> float:
         return min(self._ends, now + PARKED_CHECK)
 
     def beat(self, now: float) -> float | None:
-        if self.woken.done():
+        if self._woken is None or self._woken.done():
             return None
         if now >= self._ends or self._gone():
             self.wake()

@@ -67,15 +67,16 @@ class Bus:
     # Life
 
     async def start(self) -> None:
-        """Raises Unavailable where the backplane cannot be reached."""
+        """Raises Unavailable where the backplane cannot be reached; then it is closed."""
         loop = asyncio.get_running_loop()
         self.now = loop.time
         self._loop = loop
         self._timers = Timers(loop)
-        bounds = await self.backplane.bounds()
-        self._log = Log(bounds.epoch, head=bounds.start, retention=self._retention)
-        self._flushed = self.log.cursor
-        await self.backplane.tail(self._take)
+        try:
+            await self.backplane.tail(self._take)
+        except BaseException:
+            await self.close()
+            raise
         self._trimmer = asyncio.create_task(self._trim())
 
     async def close(self) -> None:
@@ -86,6 +87,7 @@ class Bus:
         await self.backplane.close()
         if self._timers is not None:
             self._timers.close()
+        self.wake_parked()  # those that came meanwhile; no timer would
         if self._flush_handle is not None:
             self._flush_handle.cancel()
         if self._trimmer is not None:
@@ -140,7 +142,7 @@ class Bus:
         """What the backplane's tail delivers."""
         for record in records:
             if isinstance(record, EpochStarted):
-                self._change_epoch(record.at)
+                self._start_epoch(record.at)
             else:
                 self.log.append(record)
                 self._pending.append(record)
@@ -154,9 +156,11 @@ class Bus:
             self._reached.set()
             self._reached = None
 
-    def _change_epoch(self, at: Cursor) -> None:
+    def _start_epoch(self, at: Cursor) -> None:
         self.flush()
-        self.log.restart(at.epoch, at.offset)
+        if self._log is None:
+            self._log = Log(at.epoch, retention=self._retention)
+        self._log.restart(at.epoch, at.offset)
         self._encoded.clear()
         self._encoded_size = 0
         for subscription in self._audiences.members():
@@ -195,10 +199,9 @@ class Bus:
         assert self._timers is not None
         self._timers.add(parked.first_look(now), parked)
         try:
-            return await parked.woken
+            return await parked.wait()
         finally:
             self._polls.remove(parked, audience)
-            parked.release()
 
     @property
     def parked(self) -> int:
