@@ -123,6 +123,16 @@ class TestMemory:
             await asyncio.sleep(1)
             assert server.memory - before < 2 * MIB + self.SLACK
 
+    async def test_polls_at_a_cursor_that_are_pipelined_and_not_read(self, server: Process) -> None:
+        async with Http(server) as http:
+            await http.publish("p", *["x" * 1000] * 250)
+            epoch = (await http.poll("p"))["cursor"].rpartition("-")[0]
+        before = server.memory
+        with closing(connect(server, receive_buffer=SMALL)) as client:
+            client.sendall(request_head(server, f"/poll?topics=p&cursor={epoch}-0") * 400)
+            await asyncio.sleep(1.5)
+            assert server.memory - before < 2 * MIB + self.SLACK
+
     async def test_replies_that_are_not_read(self, server: Process) -> None:
         """It stops taking commands then, so that the sender is the one to wait."""
         before = server.memory

@@ -29,7 +29,7 @@ class _Batch(Framing):
     content_type: str
 
     def __init__(self) -> None:
-        self._last: tuple[Slice | None, Mapping[str, str], bytes] = (None, {}, b"")
+        self._last: tuple[Slice | None, Mapping[str, str], bytes, int] = (None, {}, b"", 0)
 
     @abstractmethod
     def body(self, bus: Bus, part: Slice, hello: Hello | None = None, bye: Bye | None = None) -> bytes: ...
@@ -37,13 +37,14 @@ class _Batch(Framing):
     def headers(self, part: Slice) -> dict[str, str]:
         return {"Cache-Control": "no-store", "Tricast-Cursor": str(part.next), "Content-Type": self.content_type}
 
-    def whole(self, bus: Bus, part: Slice, cors: Mapping[str, str]) -> bytes:
-        """Head and body."""
-        known, same, data = self._last
+    def whole(self, bus: Bus, part: Slice, cors: Mapping[str, str]) -> tuple[bytes, int]:
+        """Head and body, and the bytes of the body."""
+        known, same, data, size = self._last
         if known is not part or same is not cors:
-            data = whole(self.body(bus, part), {**self.headers(part), **cors})
-            self._last = part, cors, data
-        return data
+            body = self.body(bus, part)
+            data, size = whole(body, {**self.headers(part), **cors}), len(body)
+            self._last = part, cors, data, size
+        return data, size
 
 
 class _JsonBatch(_Batch):
@@ -115,7 +116,7 @@ async def _wait(request: web.Request, service: Service, view: View, cursor: Curs
         return request.transport is None or request.transport.is_closing()
 
     part = await service.bus.park(view, params.wait, gone)
-    if part is not None and len(part.shown) <= params.limit:
+    if part is not None and part.next.epoch == service.bus.log.epoch and len(part.shown) <= params.limit:
         return part
     return service.bus.read(view, cursor, limit=params.limit, size=ANSWER_BYTES)
 
@@ -127,8 +128,8 @@ def _answer(
     if request.transport is not None:  # whoever has been answered may come again
         service.pollers.add(request.transport)
     if hello is None and bye is None and service.alone and can_be_whole(request):
-        data = batch.whole(service.bus, part, request[CORS])
-        service.bus.count(len(part.shown), len(data))
+        data, size = batch.whole(service.bus, part, request[CORS])
+        service.bus.count(len(part.shown), size)
         return WholeResponse(data)
     body = batch.body(service.bus, part, hello, bye)
     service.bus.count(len(part.shown), len(body))

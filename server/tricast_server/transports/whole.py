@@ -30,10 +30,12 @@ class WholeResponse(web.StreamResponse):
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client has gone")
         transport.write(self._data)
+        self._writer = request.writer
         return None
 
     async def write_eof(self, data: bytes = b"") -> None:
-        """Nothing is left to write."""
+        """Nothing is left to write, but a client that does not read is not answered again."""
+        await self._writer.drain()
 
     @property
     def keep_alive(self) -> bool | None:
@@ -47,7 +49,9 @@ def can_be_whole(request: web.Request) -> bool:
 
 def whole(body: bytes, headers: Mapping[str, str]) -> bytes:
     """200 with these headers, the body's length and the date (RFC 9110, 6.6.1)."""
-    lines = b"".join(b"%b: %b\r\n" % (name.encode(), value.encode()) for name, value in headers.items())
+    lines = b"".join(
+        b"%b: %b\r\n" % (name.encode(), value.encode(errors="surrogateescape")) for name, value in headers.items()
+    )
     return b"HTTP/1.1 200 OK\r\n%bContent-Length: %d\r\nDate: %b\r\n\r\n%b" % (lines, len(body), date(), body)
 
 

@@ -10,6 +10,7 @@ OFFSET_LIMIT = 2**63
 DEFAULT_TOPIC = "lobby"
 INBOX_PREFIX = "_inbox."
 TOPIC_MAX = 128
+CURSOR_MAX = 52
 
 _CURSOR = re.compile(r"([A-Za-z0-9]{1,32})-([0-9]{1,19})")
 _TOPIC = re.compile(r"[A-Za-z0-9_:-]+(?:\.[A-Za-z0-9_:-]+)*")
@@ -29,7 +30,7 @@ class Cursor(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Cursor | None:
         """The cursor that `text` spells, or None where it spells none."""
-        return _parsed(text)
+        return _parsed(text) if len(text) <= CURSOR_MAX else None
 
 
 @lru_cache(1024)  # many clients come with the same one
