@@ -11,7 +11,10 @@ from aiohttp import web
 from rich.console import Console
 from rich.logging import RichHandler
 
+from tricast.errors import Unavailable
 from tricast_server.app import setup
+from tricast_server.backplane.base import Backplane
+from tricast_server.backplane.engines import backplane_of
 from tricast_server.hosting import CannotListen, drained, listening, new_event_loop, stop_signal
 from tricast_server.settings import Settings
 
@@ -30,6 +33,14 @@ def _option(name: str, help: str, **more: Any) -> Any:
 def serve(
     host: Annotated[str, _option("host", "Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, _option("port", "Port to listen on.", min=0, max=65535)] = 8080,
+    backplane: Annotated[
+        str,
+        _option(
+            "backplane",
+            "Where the log is: memory for one process, or what several nodes share: redis://host:6379/0, nats://host. "
+            "Best given as a variable if it holds a password.",
+        ),
+    ] = _DEFAULTS.backplane,
     retention_count: Annotated[
         int, _option("retention-count", "Messages kept per topic, for those who come back.")
     ] = _DEFAULTS.retention_count,
@@ -76,6 +87,7 @@ def serve(
     Ends on SIGTERM or Ctrl-C after every client that reads has got what was acknowledged; a second one ends at once.
     """
     values: dict[str, Any] = {
+        "backplane": backplane,
         "retention_count": retention_count,
         "retention_age": retention_age,
         "retention_bytes": retention_bytes,
@@ -95,6 +107,7 @@ def serve(
         values["node"] = node
     try:
         settings = Settings(**values)
+        log = backplane_of(settings.backplane, settings)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     logging.basicConfig(
@@ -102,17 +115,20 @@ def serve(
     )
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runner.run(_serve(host, port, settings))
+            runner.run(_serve(host, port, settings, log))
     except CannotListen as error:
         Console(stderr=True, highlight=False).print(
             f"[red]{error}.[/] Is something running there already? --port picks another port."
         )
         raise typer.Exit(1) from None
+    except Unavailable as error:
+        Console(stderr=True, highlight=False).print(f"[red]Cannot start:[/] {error}. Does --backplane say where it is?")
+        raise typer.Exit(1) from None
 
 
-async def _serve(host: str, port: int, settings: Settings) -> None:
+async def _serve(host: str, port: int, settings: Settings, log: Backplane) -> None:
     app = web.Application()
-    service = setup(app, "", settings=settings)
+    service = setup(app, "", settings=settings, backplane=log)
     async with listening(app, host, port) as listener:
         logging.info("tricast serves on %s (Ctrl-C ends it)", listener.url)
         stop = stop_signal()

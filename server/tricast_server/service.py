@@ -14,7 +14,7 @@ from tricast.wire.commands import topic_list
 from tricast.wire.cursor import Cursor, is_name
 from tricast.wire.messages import PROTOCOL, Bye, Hello, JsonValue
 from tricast_server.backplane.base import Backplane, Publication, Receipt
-from tricast_server.backplane.memory import MemoryBackplane
+from tricast_server.backplane.engines import backplane_of
 from tricast_server.bus.bus import Bus
 from tricast_server.bus.subscription import Subscription
 from tricast_server.guard.authorise import Authorise, allow_all
@@ -42,7 +42,10 @@ class Connected:
 
 
 class Service:
-    """One node. `start` and `close` are called by the application that `setup` mounted it in."""
+    """One node. `start` and `close` are called by the application that `setup` mounted it in.
+
+    Raises ValueError where the settings' backplane is none.
+    """
 
     def __init__(
         self, settings: Settings, *, authorise: Authorise = allow_all, backplane: Backplane | None = None
@@ -50,7 +53,7 @@ class Service:
         self.settings = settings
         self.authorise = authorise
         self.bus = Bus(
-            backplane or MemoryBackplane(dedupe_window=settings.dedupe_window),
+            backplane or backplane_of(settings.backplane, settings),
             retention=settings.retention,
             heartbeat=settings.heartbeat,
             flush_interval=settings.flush_interval,
@@ -141,6 +144,7 @@ class Service:
             "node": self.settings.node,
             "uptime": round(time.monotonic() - self._started, 3),
             "draining": self.bus.draining,
+            "backplane": {"engine": self.bus.backplane.engine, "up": self.bus.backplane.up},
             "connections": {name: self.connections[name] for name in ("ws", "sse", "poll")},
             "topics": log.topics,
             "messages": {"published": log.appended, "kept": len(log), "delivered": self.bus.delivered},

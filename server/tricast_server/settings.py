@@ -21,6 +21,7 @@ class Settings:
     """Times in seconds, sizes in bytes. Raises ValueError with the reason where values do not go together."""
 
     node: str = field(default_factory=_node_name)
+    backplane: str = "memory"
     retention_count: int = 1000
     retention_age: float = 600.0
     retention_bytes: int = 64 * 2**20

@@ -1,24 +1,24 @@
 """The guarantees of `tricast_server.backplane.base`, for every implementation.
 
-A new one is one entry in `OPENERS`: an async context manager that yields a backplane, reachable and empty, whose
-dedupe window ends when the clock that it was given has passed it.
+What engines do when they are killed, paused or emptied is in `test_engines.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, TypeAlias
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
+from tests.contract.engines import Tail, append, engine, server_classes
 
 from tricast.errors import Conflict, Unavailable
-from tricast_server.backplane.base import Backplane, EpochStarted, Publication, Receipt, Record
+from tricast.wire.cursor import Cursor
+from tricast_server.backplane.base import Backplane, EpochStarted
 from tricast_server.backplane.memory import MemoryBackplane
-from tricast_server.bus.log import Entry
 
-WINDOW = 10.0
+WINDOW = 1.0
 
 
 class Clock:
@@ -30,58 +30,46 @@ class Clock:
     def __call__(self) -> float:
         return self.now
 
+    async def passes(self, seconds: float) -> None:
+        self.now += seconds
 
-Opener: TypeAlias = Callable[[Clock], AbstractAsyncContextManager[Backplane]]
+
+class RealClock(Clock):
+    async def passes(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
 
 
 @asynccontextmanager
-async def open_memory(clock: Clock) -> AsyncIterator[Backplane]:
-    backplane = MemoryBackplane(dedupe_window=WINDOW, monotonic=clock)
-    yield backplane
-    await backplane.close()
+async def opened(name: str, dedupe_window: float) -> AsyncIterator[tuple[Backplane, Clock]]:
+    """A backplane, reachable and empty, and the clock that its dedupe window goes by."""
+    if name == "memory":
+        clock = Clock()
+        backplane: Backplane = MemoryBackplane(dedupe_window=dedupe_window, monotonic=clock)
+        yield backplane, clock
+        await backplane.close()
+        return
+    with engine(name, durable=False) as server:
+        backplane = server.backplane(dedupe_window=dedupe_window)
+        yield backplane, RealClock()
+        await backplane.close()
 
 
-OPENERS: dict[str, Opener] = {"memory": open_memory}
+@pytest.fixture(params=["memory", *server_classes()])
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+async def backplane(name: str) -> AsyncIterator[Backplane]:
+    async with opened(name, 120.0) as (backplane, _):
+        yield backplane
 
 
-@pytest.fixture(params=OPENERS)
-async def backplane(request: pytest.FixtureRequest, clock: Clock) -> AsyncIterator[Backplane]:
-    async with OPENERS[request.param](clock) as opened:
-        yield opened
-
-
-class Tail:
-    """What a tail was given, batch after batch."""
-
-    def __init__(self) -> None:
-        self.records: list[Record] = []
-
-    def __call__(self, records: Sequence[Record]) -> None:
-        assert records
-        asyncio.get_running_loop()
-        self.records += records
-
-    @property
-    def entries(self) -> list[Entry]:
-        return [record for record in self.records if isinstance(record, Entry)]
-
-    @property
-    def offsets(self) -> list[int]:
-        return [record.at.offset if isinstance(record, EpochStarted) else record.offset for record in self.records]
-
-    async def reaches(self, offset: int) -> None:
-        async with asyncio.timeout(5):
-            while not self.offsets or self.offsets[-1] < offset:
-                await asyncio.sleep(0.005)
-
-
-async def append(backplane: Backplane, topic: str = "a", data: str | bytes = "1", **more: Any) -> Receipt:
-    return await backplane.append(Publication(topic=topic, data=data, **more))
+@pytest.fixture
+async def forgetful(name: str) -> AsyncIterator[tuple[Backplane, Clock]]:
+    """One whose window is WINDOW, and its clock."""
+    async with opened(name, WINDOW) as pair:
+        yield pair
 
 
 class TestOrder:
@@ -120,7 +108,7 @@ class TestOnce:
         await append(backplane, id="same")
         receipt = await append(backplane)
         await tail.reaches(receipt.at.offset)
-        assert len(tail.records) == 2
+        assert len(tail.entries) == 2
 
     async def test_a_tail_that_starts_late_gets_what_is_kept_after_its_bounds_and_then_all(
         self, backplane: Backplane
@@ -128,6 +116,7 @@ class TestOnce:
         before = [(await append(backplane)).at.offset for _ in range(5)]
         tail = Tail()
         bounds = await backplane.tail(tail)
+        assert tail.records[0] == EpochStarted(Cursor(bounds.epoch, bounds.start))
         assert bounds.end >= before[-1]
         assert tail.offsets == [offset for offset in before if offset > bounds.start]
         receipt = await append(backplane)
@@ -214,19 +203,21 @@ class TestDedupe:
     async def test_without_an_id_nothing_is_compared(self, backplane: Backplane) -> None:
         assert [(await append(backplane)).duplicate for _ in range(3)] == [False] * 3
 
-    async def test_the_window_ends(self, backplane: Backplane, clock: Clock) -> None:
+    async def test_the_window_ends(self, forgetful: tuple[Backplane, Clock]) -> None:
+        backplane, clock = forgetful
         first = await append(backplane, id="same")
-        clock.now += WINDOW - 0.1
+        await clock.passes(WINDOW * 0.5)
         assert (await append(backplane, id="same")).duplicate is True
-        clock.now += 0.2
+        await clock.passes(WINDOW * 0.6)
         again = await append(backplane, data="2", id="same")
         assert again.duplicate is False
         assert again.at.offset > first.at.offset
 
-    async def test_the_window_counts_from_the_first(self, backplane: Backplane, clock: Clock) -> None:
+    async def test_the_window_counts_from_the_first(self, forgetful: tuple[Backplane, Clock]) -> None:
+        backplane, clock = forgetful
         for _ in range(3):
             await append(backplane, id="same")
-            clock.now += WINDOW / 2 + 0.1
+            await clock.passes(WINDOW * 0.6)
         assert (await append(backplane, id="same")).duplicate is True
 
 
@@ -249,6 +240,6 @@ class TestClose:
         await backplane.close()
 
 
-async def test_two_lives_have_different_epochs() -> None:
-    async with open_memory(Clock()) as first, open_memory(Clock()) as second:
+async def test_two_lives_have_different_epochs(name: str) -> None:
+    async with opened(name, WINDOW) as (first, _), opened(name, WINDOW) as (second, _):
         assert (await first.bounds()).epoch != (await second.bounds()).epoch
