@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from tricast_server.backplane.engines import KEPT_COUNT, backplane_of, retention_of
+from tricast_server.backplane.base import KEPT_COUNT
+from tricast_server.backplane.engines import backplane_of, retention_of
 from tricast_server.backplane.memory import MemoryBackplane
 from tricast_server.settings import Settings
 

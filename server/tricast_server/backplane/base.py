@@ -24,6 +24,9 @@ from tricast.wire import json
 from tricast.wire.cursor import Cursor
 from tricast_server.bus.log import Entry
 
+KEPT_COUNT = 100_000
+"""Messages that an engine keeps over all topics, where more is not asked for: what a new node loads."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publication:

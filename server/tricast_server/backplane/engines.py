@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tricast_server.backplane.base import Backplane
+from tricast_server.backplane.base import KEPT_COUNT, Backplane
 from tricast_server.backplane.memory import MemoryBackplane
 from tricast_server.bus.log import Retention
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from tricast_server.settings import Settings
 
 MEMORY = "memory"
-KEPT_COUNT = 100_000
-"""Messages that an engine keeps over all topics, where `retention_count` is not more: what a new node loads."""
 
 
 def backplane_of(url: str, settings: Settings) -> Backplane:

@@ -21,8 +21,7 @@ from typing import Final
 
 from tricast.errors import Conflict, Unavailable
 from tricast.wire.cursor import Cursor
-from tricast_server.backplane.base import Backplane, Bounds, Deliver, Publication, Receipt
-from tricast_server.backplane.engines import KEPT_COUNT
+from tricast_server.backplane.base import KEPT_COUNT, Backplane, Bounds, Deliver, Publication, Receipt
 from tricast_server.backplane.redis_client import client_of
 from tricast_server.backplane.redis_store import Draft, Outcome, Refused, Seen, Store
 from tricast_server.backplane.redis_tail import Tail, follow
