@@ -75,10 +75,11 @@ format: $(VENV)/.stamp-dev $(JS)/node_modules/.stamp $(WEB)/node_modules/.stamp 
 	@npm run --silent --prefix $(WEB) format
 
 .PHONY: tools
-tools: $(VENV)/.stamp-dev $(FOREIGN)/node_modules/.stamp $(FIRST)/node_modules/.stamp web ## install what only the tests need: Node packages, Chromium, proxies, other servers
+tools: $(VENV)/.stamp-dev $(FOREIGN)/node_modules/.stamp $(FIRST)/node_modules/.stamp $(JS)/node_modules/.stamp web ## install what only the tests need: Node packages, Chromium, proxies, other servers
 	@sh scripts/get-chromium.sh
 	@sh scripts/get-apt-packages.sh
 	@sh scripts/get-peers.sh
+	@npm run --silent --prefix $(JS) build
 
 .PHONY: test
 test: check tools ## the checks, then all tests (WORKERS=, PYTEST_ARGS=)

@@ -64,7 +64,8 @@ class Shown:
             self.complaints.append(message.text)
 
     def complain(self) -> None:
-        assert [text for text in self.complaints if not (self._noise and NETWORK_NOISE.search(text))] == []
+        left = [text for text in self.complaints if not (self._noise and NETWORK_NOISE.search(text))]
+        assert not left, left
 
     async def has_text(self, selector: str, text: str | re.Pattern[str]) -> None:
         from playwright.async_api import expect

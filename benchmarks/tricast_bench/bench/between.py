@@ -7,13 +7,14 @@ import json
 import os
 import shutil
 import tempfile
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 from tricast_bench.scenarios import Case
-from tricast_bench.servers import HOST, Peer, Unusable, free_port, program, running
+from tricast_bench.servers import HOST, START_TIMEOUT, STEP, Peer, Unusable, free_port, program, running
 
 NGINX = """
 daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;
@@ -81,12 +82,21 @@ def _middlebox(url: str, core: int, delay_ms: float) -> Iterator[str]:
             {"Content-Type": "application/json"},
             method="PUT",
         )
+        _ask(request)
+        yield f"http://{HOST}:{box.port}"
+
+
+def _ask(request: urllib.request.Request) -> None:
+    """Tries until the control port listens, which it may do after the other. Raises Unusable."""
+    deadline = time.monotonic() + START_TIMEOUT
+    while True:
         try:
             with urllib.request.urlopen(request, timeout=10):
-                pass
+                return
         except urllib.error.URLError as error:
-            raise Unusable(f"the middlebox takes no faults: {error}") from None
-        yield f"http://{HOST}:{box.port}"
+            if time.monotonic() > deadline or not isinstance(error.reason, ConnectionRefusedError):
+                raise Unusable(f"the middlebox takes no faults: {error}") from None
+        time.sleep(STEP)
 
 
 @contextlib.contextmanager

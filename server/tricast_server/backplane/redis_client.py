@@ -55,6 +55,15 @@ def client_of(url: str) -> Client:
     return cast("Client", client)
 
 
+async def close(client: Client) -> None:
+    """Its connections, and those to the Sentinels, which redis-py leaves open. Raises as redis-py does."""
+    await client.aclose()
+    pool = getattr(client, "connection_pool", None)  # a Cluster has none
+    manager = getattr(pool, "sentinel_manager", None)
+    for sentinel in manager.sentinels if manager is not None else ():
+        await sentinel.aclose()
+
+
 def _as_it_came(reply: Any, **options: Any) -> Any:
     return reply
 

@@ -15,7 +15,7 @@ from tricast.errors import Unavailable
 from tricast.wire import json
 from tricast_server.backplane.base import Bounds, Publication
 from tricast_server.backplane.memory import new_epoch
-from tricast_server.backplane.redis_client import Client
+from tricast_server.backplane.redis_client import Client, close
 from tricast_server.backplane.redis_scripts import APPEND, STATE, Script
 from tricast_server.backplane.stored import dump
 from tricast_server.bus.log import Retention
@@ -118,7 +118,7 @@ class Store:
     async def close(self) -> None:
         try:
             async with asyncio.timeout(COMMAND_TIMEOUT):
-                await self._client.aclose()
+                await close(self._client)
         except (RedisError, OSError):
             log.debug("a connection to redis did not close", exc_info=True)
 
