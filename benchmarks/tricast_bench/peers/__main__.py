@@ -193,6 +193,7 @@ def _chosen(known: dict[str, Choice], names: Sequence[str] | None, option: str) 
 
 def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers are stopped
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell begins with it ignored
     typer.run(bench)
 
 

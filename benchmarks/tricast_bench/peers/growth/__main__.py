@@ -133,6 +133,7 @@ def _write(console: Console, docs: Path, raw: dict[str, Any], samples: Sequence[
 
 def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers are stopped
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell begins with it ignored
     typer.run(bench)
 
 
