@@ -1,4 +1,4 @@
-"""As much of HTTP and RFC 6455 as a load generator needs, on plain sockets: opening, masking, reading frames."""
+"""As much of HTTP and RFC 6455 as a load generator needs, on plain sockets: opening and masking."""
 
 from __future__ import annotations
 

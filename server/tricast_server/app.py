@@ -46,30 +46,27 @@ def setup(
     if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
         raise ValueError('prefix is "" or begins with a slash and does not end with one')
 
-    def route(handler: _Handler) -> _Route:
-        return _guarded(handler, service)
-
     router = app.router
     for path, handler in (("/ws", websocket.handle), ("/sse", sse.handle), ("/poll", longpoll.handle)):
-        router.add_get(prefix + path, route(handler), allow_head=False)
+        router.add_get(prefix + path, _guarded(handler, service), allow_head=False)
     for path, handler in (("/send", send.handle), ("/topics/{topic}", send.publish)):
-        router.add_post(prefix + path, route(handler))
+        router.add_post(prefix + path, _guarded(handler, service))
     for path in ("/sse", "/poll", "/send", "/topics/{topic}"):
-        router.add_options(prefix + path, route(_preflight))
+        router.add_options(prefix + path, _guarded(_preflight, service))
     for path, handler in (("/ws", canary.websocket), ("/sse", canary.stream), ("/poll", canary.poll)):
-        router.add_get(f"{prefix}/canary{path}", route(handler), allow_head=False)
+        router.add_get(f"{prefix}/canary{path}", _guarded(handler, service), allow_head=False)
     for path, handler in (
         ("/healthz", _healthz),
         ("/readyz", _readyz),
         ("/stats", _stats),
         ("/page.json", _page_settings),
     ):
-        router.add_get(prefix + path, route(handler))
+        router.add_get(prefix + path, _guarded(handler, service))
     for path in ("/", "/{file:[a-z]+[.]html}", "/{file:assets/[A-Za-z0-9._-]+}"):
-        router.add_get(prefix + path, route(_page))
+        router.add_get(prefix + path, _guarded(_page, service))
 
     if prefix:
-        router.add_get(prefix, route(_to_page))
+        router.add_get(prefix, _guarded(_to_page, service))
 
     async def run(app: web.Application) -> AsyncIterator[None]:
         await asyncio.to_thread(assets.files)  # read once, off the loop

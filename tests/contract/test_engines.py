@@ -185,7 +185,7 @@ class TestRestarted:
             await run(volatile.wipe)
             await run(volatile.start)
             for tail in tails:
-                await eventually(lambda tail=tail: len(tail.starts) > 1, timeout=BACK)  # type: ignore[misc]
+                await eventually(lambda tail=tail: len(tail.starts) > 1, timeout=BACK)  # type: ignore[misc]  # lambda
             receipt = await acknowledged(pair[0], id="i1")  # its window ended with the epoch
             assert receipt.duplicate is False
             assert receipt.at.epoch != old[0].epoch
@@ -218,7 +218,7 @@ class TestRestarted:
             if first == "a new node":
                 await acknowledged(other, data="3")
             for tail in tails:
-                await eventually(lambda tail=tail: len(tail.starts) > 1, timeout=BACK)  # type: ignore[misc]
+                await eventually(lambda tail=tail: len(tail.starts) > 1, timeout=BACK)  # type: ignore[misc]  # lambda
             receipt = await acknowledged(other, data="4")
             assert receipt.at.epoch != kept.epoch
             for tail in tails:

@@ -202,7 +202,7 @@ class TestLivesOfTheStream:
             new = await acknowledged(pair[0])
             assert (new.at.epoch != old.at.epoch, new.at.offset) == (True, 1)
             for tail in tails:  # one of them hears of it by the silence
-                await eventually(lambda tail=tail: len(tail.entries) == 2, timeout=BACK)  # type: ignore[misc]
+                await eventually(lambda tail=tail: len(tail.entries) == 2, timeout=BACK)  # type: ignore[misc]  # lambda
                 assert tail.starts[1:] == [Cursor(new.at.epoch, 0)]
 
     async def test_deleted_and_looked_at_it_is_made_anew(self, server: Server) -> None:

@@ -63,7 +63,7 @@ def test_what_the_floor_does_not_speak_is_measured_in_its_websockets() -> None:
 def test_too_few_rounds_are_no_measurement(spoilt: Mapping[str, object]) -> None:
     whole = rounds("echo", TRICAST, 9.0, 9.0) + rounds("echo", FLOOR, 6.0, 6.0, 6.0)
     assert figures(whole) == {}
-    [bad] = rounds("echo", TRICAST, 9.0, **spoilt)  # type: ignore[arg-type]
+    [bad] = rounds("echo", TRICAST, 9.0, **spoilt)  # type: ignore[arg-type]  # kwargs
     assert figures([*whole, bad]) == {}
 
 

@@ -7,7 +7,7 @@ cursor of the last frame that reached them, as a stream or as a poll whose answe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -163,11 +163,14 @@ def parsed(text: str) -> Cursor:
 class Engine(MemoryBackplane):
     """A memory backplane that can be told it lost its log."""
 
-    def lose(self) -> None:
+    def lose(self) -> Cursor:
+        """As if it had been rolled back."""
         self._epoch = new_epoch()
-        self._end = self._end // 2  # an engine that was rolled back gives offsets again
+        self._end = self._end // 2  # such an engine gives offsets again
+        at = Cursor(self._epoch, self._end)
         for deliver in self._tails:
-            deliver((EpochStarted(Cursor(self._epoch, self._end)),))
+            deliver((EpochStarted(at),))
+        return at
 
     def skip(self, entries: int) -> Cursor:
         """As if it had let go of so many that the bus had not read."""
@@ -345,46 +348,38 @@ TestBusMachine = BusMachine.TestCase
 TestBusMachine.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
 
 
-async def test_who_is_connected_is_told_where_the_epoch_changed_and_goes_on_there() -> None:
-    engine = Engine()
+async def gap_after(engine: Engine, happen: Callable[[], Cursor]) -> tuple[Gap, Cursor]:
+    """The gap that a live reader is told between a message before and one after, and where that was."""
     bus = Bus(engine)
     await bus.start()
     connection = Connection()
     subscription = bus.subscribe(connection, View(("a",)), bus.log.cursor, lambda why: None)
     subscription.start()
     await bus.publish(Publication(topic="a", data="1"))
-    engine.lose()
-    at = bus.log.cursor
+    at = happen()
     await bus.publish(Publication(topic="a", data="2"))
     for _ in range(6):
         await asyncio.sleep(0)
-    frames = [json.decode(line) for line in b"".join(connection.received).splitlines()]
-    assert [type(frame) for frame in frames] == [Message, Gap, Message]
-    assert isinstance(frames[1], Gap)
-    assert (frames[1].reason, frames[1].cursor) == ("epoch", str(at))
+    before, gap, after = (json.decode(line) for line in b"".join(connection.received).splitlines())
+    assert isinstance(before, Message)
+    assert isinstance(gap, Gap)
+    assert isinstance(after, Message)
     assert subscription.cursor == bus.log.cursor
     await bus.close()
+    return gap, at
+
+
+async def test_who_is_connected_is_told_where_the_epoch_changed_and_goes_on_there() -> None:
+    engine = Engine()
+    gap, at = await gap_after(engine, engine.lose)
+    assert (gap.reason, gap.cursor) == ("epoch", str(at))
 
 
 async def test_a_log_that_starts_anew_in_the_same_epoch_has_a_gap_and_no_less() -> None:
     """What a node is told whose engine let go of entries before it had read them."""
     engine = Engine()
-    bus = Bus(engine)
-    await bus.start()
-    connection = Connection()
-    subscription = bus.subscribe(connection, View(("a",)), bus.log.cursor, lambda why: None)
-    subscription.start()
-    await bus.publish(Publication(topic="a", data="1"))
-    at = engine.skip(5)
-    await bus.publish(Publication(topic="a", data="2"))
-    for _ in range(6):
-        await asyncio.sleep(0)
-    frames = [json.decode(line) for line in b"".join(connection.received).splitlines()]
-    assert [type(frame) for frame in frames] == [Message, Gap, Message]
-    assert isinstance(frames[1], Gap)
-    assert (frames[1].topics, frames[1].cursor, frames[1].exact) == (("a",), str(at), False)
-    assert subscription.cursor == bus.log.cursor
-    await bus.close()
+    gap, at = await gap_after(engine, lambda: engine.skip(5))
+    assert (gap.topics, gap.cursor, gap.exact) == (("a",), str(at), False)
 
 
 async def test_a_bus_that_finds_no_engine_leaves_nothing_behind() -> None:

@@ -53,7 +53,7 @@ def test_a_message_is_for_the_topic_whose_turn_it_is() -> None:
 @pytest.mark.parametrize("change", [{"topics": 5}, {"topics": 0}, {"per_connection": 2}])
 def test_topics_that_do_not_divide_the_connections_are_refused(change: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="topic"):
-        list(replace(job(), **change).lines())  # type: ignore[arg-type]
+        list(replace(job(), **change).lines())  # type: ignore[arg-type]  # kwargs
 
 
 def test_all_topics_need_not_divide_the_connections() -> None:

@@ -185,7 +185,7 @@ def test_a_long_run_tells_cuts_in_traffic_from_cuts_in_silence() -> None:
 
 def report(uplink: Uplink | None = None, /, **seen: Observation) -> Report:
     findings: dict[TransportName, Finding] = {"ws": diagnose(nothing("ws", end="unreachable", error="refused"))}
-    findings.update({name: diagnose(observation) for name, observation in seen.items()})  # type: ignore[misc]
+    findings.update({name: diagnose(observation) for name, observation in seen.items()})  # type: ignore[misc]  # names are str
     return Report(url="http://h:80", authority="h:80", at=0.0, took=1.0, findings=findings, uplink=uplink)
 
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import sys
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,11 +12,11 @@ import typer
 from rich.console import Console
 
 from tricast_bench.document import write
-from tricast_bench.environment import environment
 from tricast_bench.peers import markdown, registry, workloads
 from tricast_bench.peers.goals import as_table, check
 from tricast_bench.peers.measure import Measured, Plan, measure
 from tricast_bench.peers.peer import Peer
+from tricast_bench.peers.program import about, keep, start
 from tricast_bench.peers.report import notes, tables
 from tricast_bench.peers.workloads import Workload
 from tricast_bench.servers import Cores, Unusable
@@ -88,10 +85,7 @@ def bench(
 def _run(console: Console, plan: Plan, left_out: dict[str, str], json_file: Path | None) -> None:
     """What was measured is shown and kept, also where it was interrupted."""
     raw: dict[str, Any] = {
-        "benchmark": "peers",
-        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "command": sys.argv,
-        "environment": environment(),
+        **about("peers"),
         "plan": {"rounds": plan.rounds, "seconds": plan.seconds, "warm_up": plan.warm_up},
         "workloads": [asdict(workload) for workload in plan.workloads],
         "versions": {peer.name: peer.version() for peer in plan.peers},
@@ -105,7 +99,7 @@ def _run(console: Console, plan: Plan, left_out: dict[str, str], json_file: Path
         _introduce(console, plan, raw, left_out)
         for sample in measure(plan, cores):
             if samples and sample.round != samples[-1].round:
-                _keep(raw, samples, json_file)
+                keep(raw, samples, json_file)
             samples.append(sample)
             _progress(console, plan, samples)
     except Unusable as error:
@@ -115,16 +109,10 @@ def _run(console: Console, plan: Plan, left_out: dict[str, str], json_file: Path
         console.print("[yellow]Interrupted:[/] this is what was measured until now")
         raise typer.Exit(130) from None
     finally:
-        _keep(raw, samples, json_file)
+        keep(raw, samples, json_file)
         _show(console, samples, left_out)
         if json_file is not None:
             console.print(f"raw data: {json_file}", style="dim", highlight=False)
-
-
-def _keep(raw: dict[str, Any], samples: Sequence[Measured], json_file: Path | None) -> None:
-    if json_file is not None:
-        written = json.dumps(raw | {"samples": [asdict(sample) for sample in samples]}, indent=1)
-        json_file.write_text(written + "\n", encoding="utf-8")
 
 
 def _introduce(console: Console, plan: Plan, raw: dict[str, Any], left_out: dict[str, str]) -> None:
@@ -192,9 +180,7 @@ def _chosen(known: dict[str, Choice], names: Sequence[str] | None, option: str) 
 
 
 def main() -> None:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers are stopped
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell begins with it ignored
-    typer.run(bench)
+    start(bench)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -32,6 +30,7 @@ from tricast_bench.peers.check_figures import (
 )
 from tricast_bench.peers.compiled import CHECKOUT
 from tricast_bench.peers.measure import Measured, Plan, measure
+from tricast_bench.peers.program import start
 from tricast_bench.servers import Cores, Unusable
 
 BASELINE = CHECKOUT / "benchmarks" / "baseline.json"
@@ -141,9 +140,7 @@ def _of(about: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers are stopped
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell begins with it ignored
-    typer.run(check)
+    start(check)
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ class NatsBackplane(Backplane):
         except FAULTS as error:
             tail.end()
             raise self._away(link, error) from None
-        except BaseException:
+        except BaseException:  # cancelled, or a defect: nobody would end it
             tail.end()
             raise
         self._tails.append(tail)

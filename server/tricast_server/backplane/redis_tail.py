@@ -58,7 +58,7 @@ class Tail:
             if not self._sure:
                 await self._look()
             self._sure = await self._read(WAIT)
-        except BaseException:
+        except BaseException:  # also where it was cancelled in the middle
             self._sure = False
             raise
 

@@ -74,7 +74,7 @@ class Bus:
         self._timers = Timers(loop)
         try:
             await self.backplane.tail(self._take)
-        except BaseException:
+        except BaseException:  # also where it was cancelled: nothing of it may go on
             await self.close()
             raise
         self._trimmer = asyncio.create_task(self._trim())

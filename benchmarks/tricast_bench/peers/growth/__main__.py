@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -14,11 +12,11 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from tricast_bench.environment import environment
 from tricast_bench.peers.compiled import CHECKOUT, compiler_missing
 from tricast_bench.peers.growth.doc import section, write
 from tricast_bench.peers.growth.measure import Rounds, Sample, measure
 from tricast_bench.peers.growth.points import FULL, QUICK, SWEEPS, Point, points
+from tricast_bench.peers.program import about, keep, start
 from tricast_bench.servers import Cores, Unusable
 
 UNITS = {
@@ -75,10 +73,7 @@ def _run(
     console: Console, chosen: Sequence[Point], timing: Rounds, json_file: Path | None
 ) -> tuple[dict[str, Any], list[Sample]]:
     raw: dict[str, Any] = {
-        "benchmark": "growth",
-        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "command": sys.argv,
-        "environment": environment(),
+        **about("growth"),
         "rounds": asdict(timing),
     }
     samples: list[Sample] = []
@@ -91,7 +86,7 @@ def _run(
             samples += found
             for sample in found:
                 _progress(console, f"{done}/{count} {time.monotonic() - began:4.0f} s", sample)
-            _keep(raw, samples, json_file)
+            keep(raw, samples, json_file)
     except Unusable as error:
         console.print(f"[red]Cannot measure:[/] {error}", highlight=False)
         raise typer.Exit(1) from None
@@ -99,14 +94,8 @@ def _run(
         console.print("[yellow]Interrupted:[/] nothing is written to the documentation")
         raise typer.Exit(130) from None
     finally:
-        _keep(raw, samples, json_file)
+        keep(raw, samples, json_file)
     return raw, samples
-
-
-def _keep(raw: dict[str, Any], samples: Sequence[Sample], json_file: Path | None) -> None:
-    if json_file is not None:
-        written = json.dumps(raw | {"samples": [asdict(sample) for sample in samples]}, indent=1)
-        json_file.write_text(written + "\n", encoding="utf-8")
 
 
 def _progress(console: Console, where: str, sample: Sample) -> None:
@@ -132,9 +121,7 @@ def _write(console: Console, docs: Path, raw: dict[str, Any], samples: Sequence[
 
 
 def main() -> None:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers are stopped
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell begins with it ignored
-    typer.run(bench)
+    start(bench)
 
 
 if __name__ == "__main__":

@@ -97,7 +97,7 @@ class Servers:
         held, tree, port = self._shared[name]
         try:
             yield tree, port
-        except BaseException:
+        except BaseException:  # whatever it was, the server is in an unknown state
             del self._shared[name]
             held.close()
             raise
