@@ -26,18 +26,6 @@ async def live(show: Show, url: str, topic: str, query: str = "", *, noise: bool
     return cast(Live, await show(f"{url}/?topic={topic}{query}", Live, noise=noise))
 
 
-async def settle(page: Live, server: Server, topic: str) -> None:
-    """Ends the flow; all that stands in the log has to have come, once and in order."""
-    await page.flow(0)
-    await page.has_text("#achieved", "This page publishes nothing by itself.")
-    async with asyncio.timeout(20):
-        log = await server.log(topic)
-        while len(again := await server.log(topic)) > len(log):
-            log = again
-            await asyncio.sleep(0.3)
-    await page.has_all(len(await server.log(topic)))
-
-
 @each_way
 async def test_message_that_is_said_comes_back_once(server: Server, show: Show, topic: str, way: str) -> None:
     page = await live(show, server.url, topic, f"&via={way}")
@@ -68,7 +56,7 @@ async def test_twenty_switches_while_messages_flow(demo: DemoServer, show: Show,
         else:
             await page.carries(mode)
         await asyncio.sleep(0.2)
-    await settle(page, demo, topic)
+    await page.settle(demo, topic)
     ways = await page.page.locator("#messages .row").evaluate_all("rows => rows.map(row => row.dataset.via)")
     assert set(ways) == set(NAMES)
 
@@ -89,7 +77,7 @@ async def test_refused_websocket_and_buffered_streams_are_survived(demo: DemoSer
     await page.press("Heal")
     await page.happened("You healed the network.")
     await page.has_text("#about", "No fault at all.")
-    await settle(page, demo, topic)
+    await page.settle(demo, topic)
 
 
 async def test_cut_is_survived(demo: DemoServer, show: Show, topic: str) -> None:
@@ -102,7 +90,7 @@ async def test_cut_is_survived(demo: DemoServer, show: Show, topic: str) -> None
         if way != "poll":  # a poll that was cut is repeated by the browser, and the page sees nothing of it
             await page.happened(f"{NAMES[way]} was lost.")
         await page.carries(way)
-    await settle(page, demo, topic)
+    await page.settle(demo, topic)
 
 
 async def test_blackhole_is_told_and_survived(demo: DemoServer, show: Show, topic: str) -> None:
@@ -115,7 +103,7 @@ async def test_blackhole_is_told_and_survived(demo: DemoServer, show: Show, topi
     await page.happened("Nothing answers: this looks like being offline")
     await page.press("Heal")
     await page.has_text("#state", re.compile("carries"))
-    await settle(page, demo, topic)
+    await page.settle(demo, topic)
 
 
 async def test_forced_transport_that_is_blocked_leaves_the_old_one(demo: DemoServer, show: Show, topic: str) -> None:
@@ -126,7 +114,7 @@ async def test_forced_transport_that_is_blocked_leaves_the_old_one(demo: DemoSer
     await page.has_text("#detail", "Opening WebSocket …")
     await page.happened("WebSocket did not open, so Server-Sent Events goes on.")
     assert await page.page.is_checked("input[value=sse]")
-    await settle(page, demo, topic)
+    await page.settle(demo, topic)
 
 
 async def test_two_tabs_see_the_same(demo: DemoServer, show: Show, topic: str) -> None:
@@ -144,8 +132,8 @@ async def test_two_tabs_see_the_same(demo: DemoServer, show: Show, topic: str) -
         await tabs[1].carries("sse")
         await asyncio.sleep(1.5)
         await tabs[1].flow(0)
-        await settle(tabs[0], demo, topic)
-        await settle(tabs[1], demo, topic)
+        await tabs[0].settle(demo, topic)
+        await tabs[1].settle(demo, topic)
         names = await tabs[0].page.locator("#messages .from").evaluate_all("all => all.map(({title}) => title)")
         assert len(set(names)) == 2
         for tab in tabs:

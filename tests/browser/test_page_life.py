@@ -69,7 +69,5 @@ async def test_time_without_a_network_loses_nothing(demo: DemoServer, show: Show
     await demo.publish(topic, "meanwhile")
     await session.send("Network.emulateNetworkConditions", {"offline": False, **unlimited})
     await page.carries(way)
-    await page.flow(0)
-    await asyncio.sleep(1.5)
-    await page.has_all(len(await demo.log(topic)))
+    await page.settle(demo, topic)
     assert "meanwhile" in await page.data()
