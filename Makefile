@@ -18,6 +18,7 @@ FIRST := benchmarks/first
 JS := clients/js
 WEB := web
 PAGES := server/tricast_server/web
+LOCKS = $(wildcard requirements/*.txt benchmarks/peers/requirements.txt */package-lock.json */*/package-lock.json)
 JS_SOURCES = $(shell find $(JS)/src $(JS)/*.json -type f)
 WEB_SOURCES = $(shell find $(WEB) -name node_modules -prune -o -type f -print)
 
@@ -110,6 +111,20 @@ bench-check: $(VENV)/.stamp-dev ## fail where a delivery costs 15% more than it 
 .PHONY: proxies-doc
 proxies-doc: $(VENV)/.stamp-dev ## write docs/proxies.md from a run behind real proxies
 	@$(BIN)/python -m tests.proxies.table docs/proxies.md
+
+.PHONY: api-doc
+api-doc: $(VENV)/.stamp-dev ## write docs/api.md and the table in docs/monitoring.md from the code
+	@$(BIN)/python -m tricast_server.describe.tables docs
+
+.PHONY: conformance
+conformance: $(VENV)/.stamp-dev ## WebSocket with compression, and the HTTP API at length (about 15 minutes)
+	@TRICAST_CONFORMANCE=1 $(BIN)/python -m pytest -q tests/conformance
+
+# S101: asserts say what holds. S105: the name of a subprotocol. S311: random pauses, no secrets.
+.PHONY: audit
+audit: $(VENV)/.stamp-dev ## security rules over server and clients, and whether the locks have all hashes
+	@$(BIN)/ruff check --select S --ignore S101,S105,S311 server clients/python
+	@$(BIN)/python scripts/check_locks.py $(LOCKS)
 
 .PHONY: bench-fallback
 bench-fallback: $(VENV)/.stamp-dev ## measure the fallback in bad networks (about 10 minutes)

@@ -27,6 +27,7 @@ from aiohttp import web
 from tricast_server import Authorise, Service, Settings, setup
 from tricast_server.backplane.base import Backplane
 from tricast_server.guard.authorise import allow_all
+from tricast_server.hosting import listening
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = Path(sys.executable).with_name("tricast")
@@ -34,6 +35,8 @@ HOST = "127.0.0.1"
 START_TIMEOUT = 20.0
 STOP_TIMEOUT = 15.0
 OWN_LOGS = ("aiohttp", "asyncio", "tricast", "tricast_server")
+REFUSALS_LOG = "tricast_server.refusals"
+"""Tests that are refused something mean it."""
 
 
 def missing(what: str) -> NoReturn:
@@ -214,14 +217,9 @@ async def running(
     app = web.Application()
     settings = Settings(**{"drain_timeout": 1.0, **values})
     service = setup(app, prefix, settings=settings, authorise=authorise, backplane=backplane)
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
     with _collected_warnings() as warnings:
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, HOST, 0).start()
-            yield Node(port=runner.addresses[0][1], service=service)
-        finally:
-            await runner.cleanup()
+        async with listening(app, HOST, 0, service=service) as listener:
+            yield Node(port=int(listener.url.rpartition(":")[2]), service=service)
     assert not warnings, warnings
 
 
@@ -231,7 +229,8 @@ def _collected_warnings() -> Iterator[list[str]]:
 
     class Collector(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            collected.append(self.format(record))
+            if record.name != REFUSALS_LOG:
+                collected.append(self.format(record))
 
     handler = Collector(logging.WARNING)
     loggers = [logging.getLogger(name) for name in OWN_LOGS]

@@ -48,7 +48,7 @@ async def run_demo(ports: Ports, say: Callable[[str], None], heartbeat: float = 
     service = setup(
         app, "", settings=Settings(heartbeat=heartbeat, drain_timeout=DRAIN, allow_origins=origins, node="demo")
     )
-    async with listening(app, HOST, ports.page) as listener, AsyncExitStack() as stack:
+    async with listening(app, HOST, ports.page, service=service) as listener, AsyncExitStack() as stack:
         box = await _entered(stack, Middlebox(upstream=listener.url, listen=(HOST, ports.bus)), ports.bus)
         control = await _entered(stack, Control(box, ports.control), ports.control)
         known["middlebox"] = {"bus": box.address[1], "control": control.port}

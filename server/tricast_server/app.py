@@ -8,11 +8,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from aiohttp import web
 
 from tricast.errors import CommandError, Unavailable
-from tricast_server import assets, canary
+from tricast_server import assets, canary, logs, metrics
 from tricast_server.backplane.base import Backplane
+from tricast_server.describe.handlers import asyncapi_json, openapi_json
 from tricast_server.drain import drain
 from tricast_server.guard import origin
-from tricast_server.guard.authorise import Authorise, allow_all
+from tricast_server.guard.authorise import CHALLENGE, EXPIRED, Authorise, allow_all
+from tricast_server.guard.headers import page_headers
+from tricast_server.guard.public import check_private
+from tricast_server.guard.upgrade import end_if_upgrade
 from tricast_server.service import Service
 from tricast_server.settings import Settings
 from tricast_server.transports import longpoll, send, sse, websocket
@@ -23,11 +27,6 @@ _Handler = Callable[[web.Request, Service], Awaitable[web.StreamResponse]]
 _Route = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 STARTED: web.RequestKey[bool] = web.RequestKey("tricast_started", bool)
-
-CONTENT_SECURITY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src *; img-src 'self' data:; "
-    "font-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-)
 
 
 def setup(
@@ -46,6 +45,7 @@ def setup(
     if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
         raise ValueError('prefix is "" or begins with a slash and does not end with one')
 
+    logs.keep_tokens_out()
     router = app.router
     for path, handler in (("/ws", websocket.handle), ("/sse", sse.handle), ("/poll", longpoll.handle)):
         router.add_get(prefix + path, _guarded(handler, service), allow_head=False)
@@ -59,6 +59,9 @@ def setup(
         ("/healthz", _healthz),
         ("/readyz", _readyz),
         ("/stats", _stats),
+        ("/metrics", _metrics),
+        ("/openapi.json", openapi_json),
+        ("/asyncapi.json", asyncapi_json),
         ("/page.json", _page_settings),
     ):
         router.add_get(prefix + path, _guarded(handler, service))
@@ -96,9 +99,10 @@ def _guarded(handler: _Handler, service: Service) -> _Route:
                 origin.check_origin(request, settings)
             return await handler(request, service)
         except CommandError as error:
+            service.refused(error)
             if STARTED in request:
                 raise  # a second head would stand in the middle of the first response's body
-            return respond_error(error)
+            return end_if_upgrade(request, respond_error(error))
         except ConnectionError:
             if request.transport is not None and not request.transport.is_closing():
                 raise  # not this client's connection
@@ -112,6 +116,8 @@ async def _add_cors(request: web.Request, response: web.StreamResponse) -> None:
     headers = request.get(origin.CORS)
     if headers:
         response.headers.update(headers)
+        if response.status == 401 or (response.status == 403 and CHALLENGE in request):
+            response.headers["WWW-Authenticate"] = request.get(CHALLENGE, EXPIRED)
 
 
 async def _preflight(request: web.Request, service: Service) -> web.StreamResponse:
@@ -129,8 +135,15 @@ async def _readyz(request: web.Request, service: Service) -> web.StreamResponse:
 
 
 async def _stats(request: web.Request, service: Service) -> web.StreamResponse:
+    await check_private(request, service)
     process = await asyncio.to_thread(usage)
     return web.json_response({**service.stats(), "process": process}, headers={"Cache-Control": "no-store"})
+
+
+async def _metrics(request: web.Request, service: Service) -> web.StreamResponse:
+    await check_private(request, service)
+    body = await asyncio.to_thread(metrics.render, service)
+    return web.Response(body=body, headers={"Content-Type": metrics.CONTENT_TYPE, "Cache-Control": "no-store"})
 
 
 async def _to_page(request: web.Request, service: Service) -> web.StreamResponse:
@@ -147,10 +160,6 @@ async def _page(request: web.Request, service: Service) -> web.StreamResponse:
     file = assets.files().get(request.match_info.get("file", assets.INDEX))
     if file is None:
         raise web.HTTPNotFound
-    headers = {
-        "Cache-Control": file.caching,
-        "Content-Security-Policy": CONTENT_SECURITY,
-        "X-Content-Type-Options": "nosniff",
-    }
+    headers = {"Cache-Control": file.caching, **page_headers(request)}
     charset = "utf-8" if file.content_type.startswith("text/") else None
     return web.Response(body=file.body, content_type=file.content_type, charset=charset, headers=headers)

@@ -14,6 +14,7 @@ from aiohttp import WSMsgType, web
 
 from tricast.errors import BadRequest
 from tricast.wire import json, sse
+from tricast_server.guard.upgrade import check_no_body
 from tricast_server.service import Service
 from tricast_server.transports.params import number
 from tricast_server.transports.sse import EventStream
@@ -81,9 +82,15 @@ def _clean(header: str) -> str:
 
 async def websocket(request: web.Request, service: Service) -> web.StreamResponse:
     """The frames, then a close with 1000. A text the client sends comes back as `{"type":"canary-echo","data":...}`."""
-    plan = Plan.of(request)
+    service.limits.connect(request)
+    with service.limits.seat(request):
+        return await _websocket(request, Plan.of(request))
+
+
+async def _websocket(request: web.Request, plan: Plan) -> web.StreamResponse:
+    check_no_body(request)
     response = web.WebSocketResponse(timeout=2.0, compress=False, max_msg_size=SIZE_MAX)
-    if not response.can_prepare(request):
+    if not response.can_prepare(request) or request.version < (1, 1):
         raise BadRequest("this is a WebSocket endpoint, and no upgrade arrived; a proxy may have taken it out")
     await response.prepare(request)
     reader = asyncio.create_task(_echo(response))
@@ -113,7 +120,12 @@ async def _echo(response: web.WebSocketResponse) -> None:
 
 async def stream(request: web.Request, service: Service) -> web.StreamResponse:
     """The frames as events, then the end."""
-    plan = Plan.of(request)
+    service.limits.connect(request)
+    with service.limits.seat(request):
+        return await _stream(request, service, Plan.of(request))
+
+
+async def _stream(request: web.Request, service: Service, plan: Plan) -> web.StreamResponse:
     response = EventStream(unacknowledged=2 * service.settings.heartbeat)
     if request.version < (1, 1):
         response.unchunked()
@@ -132,6 +144,7 @@ async def stream(request: web.Request, service: Service) -> web.StreamResponse:
 async def poll(request: web.Request, service: Service) -> web.StreamResponse:
     """Frame number `first` alone, after `interval` seconds: `n` such polls make the series."""
     plan = Plan.of(request)
-    await asyncio.sleep(plan.interval)
+    with service.limits.seat(request):
+        await asyncio.sleep(plan.interval)
     text = plan.frame(plan.first, seen=seen(request))
     return web.json_response(text=text, headers={"Cache-Control": "no-store"})

@@ -4,31 +4,49 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Annotated, Any
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from aiohttp import web
 from rich.console import Console
-from rich.logging import RichHandler
 
 from tricast.errors import Unavailable
+from tricast_server import logs
 from tricast_server.app import setup
 from tricast_server.backplane.base import Backplane
 from tricast_server.backplane.engines import backplane_of
-from tricast_server.hosting import CannotListen, drained, listening, new_event_loop, stop_signal
+from tricast_server.guard.public import UNGUARDED, is_loopback
+from tricast_server.hosting import CannotListen, drained, listening, new_event_loop, on_hangup, stop_signal
+from tricast_server.logs import LogFormat, LogLevel
 from tricast_server.options import option, settings_of, takes_settings
 from tricast_server.settings import Settings
+from tricast_server.token_command import token
+
+if TYPE_CHECKING:
+    from tricast_server.guard.certificate import Certificate
 
 
 def register(app: typer.Typer) -> None:
     """Adds the server's commands to `tricast`."""
     app.command()(serve)
+    app.command()(token)
 
 
 @takes_settings
 def serve(
     host: Annotated[str, option("host", "Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, option("port", "Port to listen on.", min=0, max=65535)] = 8080,
+    tls_cert: Annotated[
+        Path | None, option("tls-cert", "Serve https and wss with this certificate, its chain behind it (PEM).")
+    ] = None,
+    tls_key: Annotated[Path | None, option("tls-key", "Its key (PEM), if that is not in the same file.")] = None,
+    tls_self_signed: Annotated[
+        bool, option("tls-self-signed", "To try https and wss: a certificate that is made up at each start.")
+    ] = False,
+    log_format: Annotated[LogFormat, option("log-format", "Lines for people, or a JSON object each.")] = "console",
+    log_level: Annotated[LogLevel, option("log-level", "What is told; debug has every connection.")] = "info",
     **values: Any,
 ) -> None:
     """Serve the bus over WebSocket, Server-Sent Events and long polling.
@@ -36,16 +54,16 @@ def serve(
     Ends on SIGTERM or Ctrl-C after every client that reads has got what was acknowledged; a second one ends at once.
     """
     settings = settings_of(values)
+    _check_guarded(host, settings)
+    certificate = _certificate(host, tls_cert, tls_key, tls_self_signed)
     try:
         log = backplane_of(settings.backplane, settings)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    logging.basicConfig(
-        level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=Console(stderr=True), show_path=False)]
-    )
+    logs.configure(log_format, log_level)
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runner.run(_serve(host, port, settings, log))
+            runner.run(_serve(host, port, settings, log, certificate))
     except CannotListen as error:
         Console(stderr=True, highlight=False).print(
             f"[red]{error}.[/] Is something running there already? --port picks another port."
@@ -56,10 +74,58 @@ def serve(
         raise typer.Exit(1) from None
 
 
-async def _serve(host: str, port: int, settings: Settings, log: Backplane) -> None:
+def _check_guarded(host: str, settings: Settings) -> None:
+    """Says what to do, with exit status 2, where anybody could come in, or nobody, for want of keys."""
+    problem = None
+    if not (settings.public or settings.wants_tokens or is_loopback(host)):
+        problem = f"Not started: {UNGUARDED.format(host=host or 'every address')}"
+    elif settings.token_keys is not None:
+        from tricast_server.guard import keys  # it takes cryptography along
+
+        try:
+            if not keys.is_address(settings.token_keys):
+                keys.keys_in(keys.read_file(settings.token_keys))
+        except ValueError as error:
+            problem = f"Not started: --token-keys {settings.token_keys}: {error}"
+    if problem is not None:
+        Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(problem)
+        raise typer.Exit(2)
+
+
+def _certificate(host: str, cert: Path | None, key: Path | None, made_up: bool) -> Certificate | None:
+    """Raises typer.BadParameter."""
+    if cert is None and not made_up:
+        if key is not None:
+            raise typer.BadParameter("--tls-key needs --tls-cert")
+        return None
+    from tricast_server.guard import certificate  # it takes cryptography along
+
+    if cert is None:
+        return certificate.self_signed(host)
+    if made_up:
+        raise typer.BadParameter("either --tls-cert or --tls-self-signed")
+    try:
+        return certificate.Certificate.read(cert, key)
+    except certificate.CertificateError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _reload(certificate: Certificate) -> None:
+    try:
+        certificate.reload()
+    except ValueError as error:
+        logging.warning("SIGHUP: the certificate stays as it was: %s", error)  # those who are connected did nothing
+    else:
+        logging.info("SIGHUP: the certificate was read anew")
+
+
+async def _serve(host: str, port: int, settings: Settings, log: Backplane, certificate: Certificate | None) -> None:
     app = web.Application()
     service = setup(app, "", settings=settings, backplane=log)
-    async with listening(app, host, port) as listener:
+    tls = None if certificate is None else certificate.context
+    async with listening(app, host, port, service=service, tls=tls) as listener:
+        if certificate is not None:
+            on_hangup(partial(_reload, certificate))
         logging.info("tricast serves on %s (Ctrl-C ends it)", listener.url)
         stop = stop_signal()
         await stop.wait()

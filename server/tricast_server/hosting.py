@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from aiohttp import web
 
+from tricast.wire.cursor import TOPIC_MAX
+from tricast_server.connection import Connections
 from tricast_server.drain import drain
 from tricast_server.service import Service
 
 KEEPALIVE = 75.0
 """Seconds an idle connection is kept; proxies in front commonly keep theirs for 60."""
+LINE_MIN = 8190
+TOPIC_IN_QUERY = TOPIC_MAX + len("%2C")
+"""Bytes: all topics of a connection are in the first line of its request."""
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -39,22 +45,49 @@ class Listener:
 
 
 @asynccontextmanager
-async def listening(app: web.Application, host: str, port: int) -> AsyncIterator[Listener]:
-    """Serves `app` until the end of the block. Port 0 is any. Raises CannotListen."""
-    runner = web.AppRunner(
-        app, access_log=None, handler_cancellation=True, keepalive_timeout=KEEPALIVE, shutdown_timeout=1.0
-    )
+async def listening(
+    app: web.Application, host: str, port: int, *, service: Service, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Listener]:
+    """Serves `app`, in which `service` was set up, until the end of the block. Port 0 is any. Raises CannotListen."""
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=1.0)
     await runner.setup()
+    connections = _connections(runner, service)
+    loop, settings = asyncio.get_running_loop(), service.settings
+    patience = None if tls is None else settings.header_timeout
     try:
-        site = web.TCPSite(runner, host, port, backlog=1024)
         try:
-            await site.start()
+            server = await loop.create_server(
+                connections, host, port, backlog=1024, ssl=tls, ssl_handshake_timeout=patience
+            )
         except OSError as error:
             raise CannotListen(f"Cannot listen on {host}:{port}: {error.strerror or error}") from error
         name = f"[{host}]" if ":" in host else host
-        yield Listener(f"http://{name}:{runner.addresses[0][1]}", site.stop)
+        scheme = "http" if tls is None else "https"
+
+        async def close() -> None:
+            server.close()
+
+        try:
+            yield Listener(f"{scheme}://{name}:{server.sockets[0].getsockname()[1]}", close)
+        finally:
+            server.close()
     finally:
         await runner.cleanup()
+        connections.close()
+
+
+def _connections(runner: web.AppRunner, service: Service) -> Connections:
+    assert runner.server is not None
+    settings = service.settings
+    return Connections(
+        runner.server,
+        head_timeout=settings.header_timeout,
+        send_timeout=service.send_timeout,
+        refusals=service.refusals,
+        access_log=None,
+        keepalive_timeout=KEEPALIVE,
+        max_line_size=LINE_MIN + settings.max_topics * TOPIC_IN_QUERY,
+    )
 
 
 async def drained(service: Service, hurry: asyncio.Event) -> None:
@@ -75,3 +108,8 @@ def stop_signal() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     return stop
+
+
+def on_hangup(act: Callable[[], None]) -> None:
+    """Calls `act` at each SIGHUP, from now on in place of what that did before."""
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, act)

@@ -12,9 +12,11 @@ import typer
 from tricast_server.settings import Settings
 
 
-def option(name: str, help: str, **more: Any) -> Any:
-    """For an annotation: `--name`, which TRICAST_NAME sets too."""
-    return typer.Option(f"--{name}", envvar=f"TRICAST_{name.upper().replace('-', '_')}", help=help, **more)
+def option(name: str, help: str, *, names: tuple[str, ...] = (), **more: Any) -> Any:
+    """For an annotation: `--name`, or else these names, which TRICAST_NAME sets too."""
+    return typer.Option(
+        *(names or (f"--{name}",)), envvar=f"TRICAST_{name.upper().replace('-', '_')}", help=help, **more
+    )
 
 
 def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
@@ -48,7 +50,8 @@ def _parameters() -> Iterator[inspect.Parameter]:
             kind, default = list[str] | None, None  # given ones are added to the default
         if field.default_factory is not MISSING:
             kind, default = kind | None, None
-        annotation = Annotated[kind, option(name, field.metadata["help"], rich_help_panel=field.metadata["panel"])]
+        chosen = option(name, field.metadata["help"], rich_help_panel=field.metadata["panel"])
+        annotation: Any = Annotated[kind, chosen]
         yield inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 

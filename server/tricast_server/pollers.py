@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from tricast_server.transports.sink import unsent
+
 PURGE_AT = 1024
 
 
@@ -22,4 +24,4 @@ class Pollers:
 
     def __bool__(self) -> bool:
         """Whether any is still open, or closing but not written out."""
-        return any(not known.is_closing() or known.get_write_buffer_size() for known in self._transports)
+        return any(not known.is_closing() or unsent(known) for known in self._transports)

@@ -13,7 +13,10 @@ from websockets.exceptions import InvalidStatus
 EVIL = "https://evil.example"
 FRIEND = "https://friend.example"
 FOREIGN = [EVIL, "null", "http://127.0.0.1", "http://127.0.0.1:1", "http://localhost.evil.example", "", "nonsense"]
-WAYS = ["/poll", "/sse", "/send", "/topics/a", "/stats", "/"]
+CANARIES = ["/canary/poll?n=1&interval=0", "/canary/sse?n=1&interval=0"]
+WAYS = ["/poll", "/sse", "/send", "/topics/a", "/stats", "/", *CANARIES]
+SIMPLE_BODIES = ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", None]
+"""What a page may POST to another origin without asking first (WHATWG Fetch, 2.2.2)."""
 
 
 async def ask(server: Node, path: str, **headers: str) -> Answer:
@@ -28,11 +31,11 @@ async def ask(server: Node, path: str, **headers: str) -> Answer:
         return await http.request("POST" if post else "GET", path, body=body, headers=named)
 
 
-async def upgrade(server: Node, **headers: str) -> int:
+async def upgrade(server: Node, path: str = "/ws", **headers: str) -> int:
     """The status that answers a WebSocket handshake."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     try:
-        async with connect(f"ws://{server.authority}/ws", additional_headers=named, proxy=None):
+        async with connect(f"ws://{server.authority}{path}", additional_headers=named, proxy=None):
             return 101
     except InvalidStatus as refused:
         return refused.response.status_code
@@ -47,8 +50,9 @@ class TestOrigin:
         assert "Access-Control-Allow-Origin" not in answer.headers
 
     @pytest.mark.parametrize("origin", FOREIGN)
-    async def test_a_foreign_one_is_refused_before_the_upgrade(self, server: Node, origin: str) -> None:
-        assert await upgrade(server, Origin=origin) == 403
+    @pytest.mark.parametrize("path", ["/ws", "/canary/ws"])
+    async def test_a_foreign_one_is_refused_before_the_upgrade(self, server: Node, path: str, origin: str) -> None:
+        assert await upgrade(server, path, Origin=origin) == 403
 
     @pytest.mark.parametrize("path", WAYS)
     async def test_its_own_is_welcome(self, server: Node, path: str) -> None:
@@ -65,6 +69,18 @@ class TestOrigin:
     async def test_what_was_refused_took_no_effect(self, server: Node, http: Http) -> None:
         await ask(server, "/send", Origin=EVIL)
         await ask(server, "/topics/a", Origin=EVIL)
+        assert (await http.poll("a", cursor="earliest"))["messages"] == []
+
+    @pytest.mark.parametrize("kind", SIMPLE_BODIES)
+    @pytest.mark.parametrize("path", ["/send", "/topics/a"])
+    async def test_a_form_on_a_foreign_page_publishes_nothing(
+        self, server: Node, http: Http, path: str, kind: str | None
+    ) -> None:
+        """Browsers send these without a preflight, from a form even with no script."""
+        for origin in (EVIL, "null"):
+            headers = {"Origin": origin, "Sec-Fetch-Site": "cross-site", **({"Content-Type": kind} if kind else {})}
+            body = json.dumps(publish("a", 1)).encode()
+            assert (await http.request("POST", path, body=body, headers=headers)).status == 403
         assert (await http.poll("a", cursor="earliest"))["messages"] == []
 
     async def test_with_a_public_url_that_is_its_own(self) -> None:

@@ -18,7 +18,7 @@ from tricast_server import Settings
 from tricast_server.cli import register
 
 # Not settings of the bus, or spelt in the singular as they may be given several times.
-NAMES = {"allow_origins": "allow-origin", "allow_hosts": "allow-host"}
+NAMES = {"allow_origins": "allow-origin", "allow_hosts": "allow-host", "trusted_proxies": "trusted-proxy"}
 
 
 def run_here(*arguments: str) -> Result:

@@ -276,7 +276,8 @@ async def test_a_closed_link_is_closed(name: str) -> None:
         ([], 4403, errors.Forbidden),
         ([], 4499, errors.CommandError),
         ([], 1013, errors.ConnectionLost),
-        ([], 4001, errors.ConnectionLost),
+        ([], 4001, errors.Unauthorized),
+        ([error_text("unauthorized")], 4001, errors.Unauthorized),
         ([None], None, errors.ConnectionLost),
     ],
 )

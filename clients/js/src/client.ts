@@ -112,6 +112,7 @@ export class Bus extends EventTarget implements AsyncIterable<Item>, AsyncDispos
       inbox: this.#inbox,
       race: () => new Race(transports, options.policy),
       link: linksTo(this.#target, options),
+      renews: this.#target.renews,
       isOnline: (timeout) => isOnline(this.#target, timeout),
       tell: (type, detail) => this.#tell(type, detail),
       onEnd: (error) => this.#end(error),

@@ -2,8 +2,17 @@
 
 import type { Action, Step } from "./actions.js";
 import type { BusEventMap } from "./client.js";
+import { Complaints } from "./complaints.js";
 import type { Delivery } from "./delivery.js";
-import { CommandError, ConnectFailed, ConnectionLost, TransportError, TricastError, UplinkBlocked } from "./errors.js";
+import {
+  CommandError,
+  ConnectFailed,
+  ConnectionLost,
+  TransportError,
+  TricastError,
+  Unauthorized,
+  UplinkBlocked,
+} from "./errors.js";
 import type { Race } from "./fallback.js";
 import type { Mailbox } from "./mailbox.js";
 import type { Recall } from "./memory.js";
@@ -29,6 +38,8 @@ export interface Surroundings {
   inbox: string;
   race: () => Race;
   link: (name: TransportName) => Link;
+  /** Whether another token can be had when one is refused. */
+  renews: boolean;
   /** Whether the server can be reached at all, within so many seconds. Never rejects. */
   isOnline: (timeout: number) => Promise<boolean>;
   tell: <K extends "transport" | "uplink">(type: K, detail: BusEventMap[K]["detail"]) => void;
@@ -45,10 +56,13 @@ export class Keeper implements Owner {
   readonly counts = { reconnects: 0, switches: 0, timeToFirst: null as number | null };
   readonly #with: Surroundings;
   readonly #topics: Topics;
+  readonly #complaints = new Complaints();
   readonly #pulse = new Pulse();
   readonly #runners = new Map<TransportName, Runner>();
   /** Also those that are retired, but not yet at their end. */
   readonly #running = new Set<Runner>();
+  /** Refused for want of a good token since anything worked: asked once more, not twice. */
+  readonly #renewed = new Set<TransportName>();
   #race: Race;
   #carrier: Runner | null = null;
   #last: TransportName | null = null;
@@ -102,7 +116,10 @@ export class Keeper implements Owner {
     if (runner?.link !== link) throw new ConnectFailed("the link was closed");
     const { held } = this.#with.mailbox;
     try {
-      return await runner.send(command, apart);
+      const answer = await runner.send(command, apart);
+      if (link.uplink === "http" || "topics" in command || !this.#renews(answer)) return answer;
+      // The token that came with the stream has just expired: beside it goes another one.
+      return await runner.send(command, true);
     } catch (error) {
       const doubtful = error instanceof TransportError && runner === this.#carrier && !held;
       if (doubtful) this.#do(this.#race.onDoubt(link.name, now()));
@@ -143,7 +160,7 @@ export class Keeper implements Owner {
       throw error;
     }
     if (answer instanceof CommandError) {
-      if (command.action === "unsubscribe") return false;
+      if (command.action === "unsubscribe" || this.#renews(answer)) return false;
       this.#topics.takeBack(answer);
     }
     if (runner === this.#carrier) {
@@ -259,6 +276,7 @@ export class Keeper implements Owner {
   #act(action: Action): void {
     const { timeline, isOnline } = this.#with;
     if (action.do === "note") {
+      if (action.what === "offline") this.#complaints.takeBack(null);
       timeline.note(action.transport, action.what, action.detail);
     } else if (action.do === "check") {
       const race = this.#race;
@@ -279,7 +297,9 @@ export class Keeper implements Owner {
   #open({ transport, why }: Step): void {
     const { link, session, mailbox, inbox, timeline } = this.#with;
     const old = this.#drop(transport);
-    const runner = new Runner(link(transport), session, mailbox, inbox, this);
+    const next = link(transport);
+    next.why = this.#complaints.tell(transport, this.#carrier ? [] : this.#runners.keys());
+    const runner = new Runner(next, session, mailbox, inbox, this);
     this.#runners.set(transport, runner);
     const begin = runner.stream.request.cursor ?? "now";
     timeline.note(transport, old ? "reopen" : "try", `from ${begin}${why && `, ${why}`}`);
@@ -316,6 +336,7 @@ export class Keeper implements Owner {
     this.#last = runner.name;
     timeline.note(runner.name, "up", `at ${session.cursor}: ${why}`);
     this.#setTransport(runner.name);
+    this.#renewed.clear();
     try {
       for (const part of runner.carry()) this.take(runner, part);
     } catch (error) {
@@ -336,6 +357,7 @@ export class Keeper implements Owner {
   greeted(runner: Runner): void {
     if (!this.#isCurrent(runner)) return;
     this.#with.timeline.note(runner.name, "hello", `cursor ${this.#with.session.cursor}`);
+    this.#complaints.takeBack(runner.name);
     if (!this.#carrier && !runner.stream.joined) this.#stale(runner, "it began too late");
     else this.#do(this.#race.onHello(runner.name, now()));
   }
@@ -362,6 +384,7 @@ export class Keeper implements Owner {
   unproven(runner: Runner, why: string): void {
     if (!this.#isCurrent(runner)) return;
     this.#with.timeline.note(runner.name, "no echo", why);
+    this.#complaints.about(runner.name, "mute");
     this.#do(this.#race.onUnproven(runner.name, now(), why));
   }
 
@@ -387,18 +410,21 @@ export class Keeper implements Owner {
   ended(runner: Runner, error: unknown): void {
     if (!this.#isCurrent(runner)) return;
     const isCommandError = error instanceof CommandError;
+    // A token that was good until now: another one goes on at the cursor.
+    const expired = this.#renews(error) && runner.age > 0;
     if (!(error instanceof TricastError)) this.#with.onEnd(error as Error);
-    else if (isCommandError && !error.retryable) this.#isRefused(runner, error);
+    else if (isCommandError && !error.retryable && !expired) this.#isRefused(runner, error);
     else if (error instanceof Overflow) this.#stale(runner, error.message);
-    else this.#isGone(runner, error, isCommandError);
+    else this.#isGone(runner, error, isCommandError, runner.parting || expired);
   }
 
-  #isGone(runner: Runner, error: TricastError, answered: boolean): void {
+  #isGone(runner: Runner, error: TricastError, answered: boolean, bye: boolean): void {
     const { timeline } = this.#with;
-    const { name, age, stalled, parting: bye } = runner;
+    const { name, age, stalled } = runner;
     const asked = error instanceof CommandError ? error.retryAfter : null;
     const retryAfter = (bye ? runner.link.reconnectAfter : null) ?? asked;
     const carried = runner === this.#carrier;
+    if (!answered && !bye) this.#complaints.about(name, age ? (stalled ? "stalled" : "cut") : "refused");
     this.#drop(name);
     if (carried) {
       this.#wasLost = true;
@@ -417,9 +443,16 @@ export class Keeper implements Owner {
     // What was asked for in vain may be asked for no more by now.
     if (runner.stream.version !== this.#with.session.version || this.#topics.takeBack(error)) {
       this.#stale(runner, "without what was refused");
+    } else if (this.#renews(error) && !this.#renewed.has(runner.name)) {
+      this.#renewed.add(runner.name);
+      this.#stale(runner, "with another token");
     } else {
       this.#with.onEnd(error);
     }
+  }
+
+  #renews(error: unknown): boolean {
+    return error instanceof Unauthorized && this.#with.renews;
   }
 
   #isCurrent(runner: Runner): boolean {

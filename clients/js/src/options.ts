@@ -1,5 +1,6 @@
 /** What can be asked of `connect`. */
 
+import { ConnectFailed } from "./errors.js";
 import type { Store } from "./memory.js";
 import type { Policy } from "./policy.js";
 import { randomName } from "./random.js";
@@ -22,7 +23,7 @@ export interface ConnectOptions {
   cursor?: string;
   /** Without `cursor`: begin with so many messages of each topic before now. */
   last?: number;
-  /** A bearer token, or what gives one for each request. */
+  /** A bearer token, or what gives one for each request; it is asked again where one expires or is refused. */
   token?: string | (() => string | Promise<string>);
   /** The own name, which others see as `from`: 1 to 64 of `A-Za-z0-9_-`. Default: made up. */
   client?: string;
@@ -71,7 +72,14 @@ export function targetOf(url: string | URL, options: ConnectOptions): Target {
     url: baseUrl(url),
     client,
     echo,
-    token: async () => (typeof token === "function" ? token() : token),
+    token: async () => {
+      try {
+        return await (typeof token === "function" ? token() : token);
+      } catch (cause) {
+        throw new ConnectFailed(`no token: ${cause}`, { cause });
+      }
+    },
+    renews: typeof token === "function",
     headers,
     // Browsers' own fetch minds what it is called on.
     fetch: options.fetch ?? ((...request) => globalThis.fetch(...request)),

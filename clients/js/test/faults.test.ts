@@ -183,3 +183,20 @@ test("a server that cannot be reached is told from one that something blocks", a
   await expect(other.opened).rejects.toBeInstanceOf(ConnectFailed);
   expect(other.timeline.map(({ what }) => what)).toContain("online");
 });
+
+test.each([
+  ["squid-connect-403", "refused", 20],
+  ["silent-websocket", "slow", 0.05],
+])("behind %s the server is told that the WebSocket was %s", async (preset, reason, stagger) => {
+  const series = `tricast_fallbacks_total{reason="${reason}",transport="ws"}`;
+  const count = async () => {
+    const text = await (await fetch(`${server.url}/metrics`)).text();
+    return Number(text.split(series)[1]?.split("\n")[0]);
+  };
+  await box.set(`/presets/${preset}`);
+  const before = await count();
+  const bus = join(box.url, { topics: [aTopic()], transports: ["ws", "sse"], policy: { stagger } });
+  await bus.opened;
+  expect(bus.transport).toBe("sse");
+  expect(await count()).toBe(before + 1);
+});

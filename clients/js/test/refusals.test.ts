@@ -40,13 +40,15 @@ afterEach(() => {
   server.close();
 });
 
-test("a WebSocket is closed with the reason; the token is in the query, and headers go where they can", async () => {
+test("a WebSocket is closed with the reason; the token is in no URL, and headers go where they can", async () => {
   const bus = join(url, { transports: ["ws"], token: async () => "secret", headers: { "X-Own": "1" }, client: "me" });
   await expect(bus.opened).rejects.toBeInstanceOf(Forbidden);
   await expect(bus.opened).rejects.toThrow("not you");
   const query = new URL(asked[0]?.url ?? "", url);
   expect(query.pathname).toBe("/under/ws");
-  expect(Object.fromEntries(query.searchParams)).toMatchObject({ v: "1", client: "me", token: "secret" });
+  expect(Object.fromEntries(query.searchParams)).toMatchObject({ v: "1", client: "me" });
+  expect(asked[0]?.url).not.toContain("secret");
+  expect(asked[0]?.headers["sec-websocket-protocol"]).toBe("tricast.v1.json,tricast.token.secret");
   expect(asked[0]?.headers["x-own"]).toBe("1");
 });
 

@@ -26,6 +26,7 @@ from tricast.memory import Store
 from tricast.publish import Publication
 from tricast.session import Session
 from tricast.timeline import Record, Stats, Timeline
+from tricast.token import Token
 from tricast.transports import LINKS, Target
 from tricast.wire import json
 from tricast.wire.commands import topic_list
@@ -53,7 +54,7 @@ def connect(
     transports: Sequence[TransportName] = tuple(LINKS),
     cursor: str | None = None,
     last: int = 0,
-    token: str | None = None,
+    token: Token | None = None,
     client: str | None = None,
     echo: bool = True,
     on_gap: OnGap = "yield",
@@ -67,7 +68,9 @@ def connect(
     `topics` may be empty, where it is only to publish. `transports`: the best one first; they race with a head start
     for the better ones, and one alone is forced. `cursor`: resume after it
     ("earliest": from the oldest kept); without one, from `last` messages of each topic before now. `client`: the own
-    name, which others see as `sender`; made up if None. `echo` False: not to be sent the own messages. `on_gap`:
+    name, which others see as `sender`; made up if None. `token`: a bearer token, or a function or coroutine function
+    that gives one for each request; it is asked again where one expires or is refused, and the stream goes on at its
+    cursor. `echo` False: not to be sent the own messages. `on_gap`:
     whether a loss is yielded as a `Gap` among the messages or raised as `GapError`; iterating on then goes on behind
     it. `buffer`: how many messages wait for the consumer before no more are read. `store` remembers what worked from
     one connect to the next; `policy` holds the times of the fallback. Times are in seconds. Raises ValueError or

@@ -45,6 +45,8 @@ class CommandError(TricastError):
     """
 
     status: ClassVar[int] = 400
+    reason: str | None = None
+    """What a server counts it by, where that says more than the code. Not sent."""
 
     def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
         super().__init__(message)

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
+from tricast.complaints import Complaints
 from tricast.delivery import Delivery
 from tricast.errors import (
     BusClosed,
@@ -19,6 +20,7 @@ from tricast.errors import (
     ConnectionLost,
     TransportError,
     TricastError,
+    Unauthorized,
     UplinkBlocked,
 )
 from tricast.fallback import Action, Carry, CheckOnline, Close, Note, Open, Prove, Race, Uplink
@@ -92,6 +94,9 @@ class Keeper:
         self._was_lost = False
         self._ended: BaseException | None = None
         self._pulse = asyncio.Event()
+        self._complaints = Complaints()
+        self._renewed: set[TransportName] = set()
+        """Refused for want of a good token since anything worked: asked once more, not twice."""
 
     # For other tasks
 
@@ -129,11 +134,19 @@ class Keeper:
         if runner is None or runner.link is not link:
             raise ConnectFailed("the link was replaced")
         try:
-            return await runner.send(command, apart=apart or held)
+            answer = await runner.send(command, apart=apart or held)
+            if isinstance(answer, Unauthorized) and self._can_go_apart(command, link):
+                # The token that came with the stream has just expired: beside it goes another one.
+                answer = await runner.send(command, apart=True)
+            return answer
         except TransportError:
             if runner is self._carrier and not held:
                 self._do(self._race.on_doubt(link.name, self._loop.time()))
             raise
+
+    def _can_go_apart(self, command: Command, link: Link) -> bool:
+        of_stream = isinstance(command, Subscribe | Unsubscribe)
+        return self._target.renews and link.uplink == "stream" and not of_stream
 
     async def change_topics(self, command: Subscribe | Unsubscribe) -> None:
         """Returns once a link carries the change. Raises the CommandError that refused it, and then takes it back.
@@ -164,7 +177,7 @@ class Keeper:
         except TransportError:
             return False
         if isinstance(answer, CommandError):
-            if isinstance(command, Unsubscribe):
+            if isinstance(command, Unsubscribe) or (isinstance(answer, Unauthorized) and self._target.renews):
                 return False
             self._topics.take_back(answer)
             self._notify()
@@ -272,12 +285,16 @@ class Keeper:
             case CheckOnline():
                 self._spawn(self._check_online())
             case Note():
+                if action.what == "offline":
+                    self._complaints.clear()
                 self.timeline.note(action.transport, action.what, action.detail)
 
     def _open(self, action: Open) -> None:
         name = action.transport
         old = self._drop(name)
-        runner = Runner(self._links[name](self._target), self.session, self._mailbox, self._inbox, self)
+        link = self._links[name](self._target)
+        link.why = self._complaints.tell(name, () if self._carrier is not None else self._runners)
+        runner = Runner(link, self.session, self._mailbox, self._inbox, self)
         self._runners[name] = runner
         begin = f"from {runner.stream.request.cursor or 'now'}"
         what: What = "try" if old is None else "reopen"
@@ -304,6 +321,7 @@ class Keeper:
         self._was_lost = False
         self.switches += self.transport not in (None, runner.name)
         self.transport = runner.name
+        self._renewed.clear()
         self.timeline.note(runner.name, "up", f"at {self.session.cursor}: {why}")
         try:
             for part in runner.carry():
@@ -323,6 +341,7 @@ class Keeper:
         if not self._is_current(runner):
             return
         self.timeline.note(runner.name, "hello", f"cursor {self.session.cursor}")
+        self._complaints.take_back(runner.name)
         if self._carrier is None and not runner.stream.joined:
             self._stale(runner, "it began past what others bring")
             return
@@ -350,6 +369,7 @@ class Keeper:
     def unproven(self, runner: Runner, why: str) -> None:
         if self._is_current(runner):
             self.timeline.note(runner.name, "no echo", why)
+            self._complaints.about(runner.name, "mute")
             self._do(self._race.on_unproven(runner.name, self._loop.time(), why))
 
     def overtaken(self, runner: Runner) -> bool:
@@ -377,18 +397,24 @@ class Keeper:
         carried = runner is self._carrier
         name, now, link = runner.name, self._loop.time(), runner.link
         wait, answered = link.reconnect_after if runner.parting else None, False
+        # A token that was good until now: another one goes on at the cursor.
+        expired = isinstance(error, Unauthorized) and self._target.renews and runner.greeted_at is not None
         if isinstance(error, CommandError):
-            if not error.retryable:
+            if not error.retryable and not expired:
                 self._is_refused(runner, error)
                 return
             answered = True
             wait = error.retry_after if wait is None else wait
+        if not answered and not runner.parting:
+            self._complaints.about_end(name, greeted=runner.greeted_at is not None, stalled=runner.stalled)
         self._drop(name)
         if carried:
             self._was_lost = True
             self.timeline.note(name, "lost", f"{error} (after {runner.age:.1f} s)")
             self._do(
-                self._race.on_lost(name, now, runner.age, retry_after=wait, bye=runner.parting, stalled=runner.stalled)
+                self._race.on_lost(
+                    name, now, runner.age, retry_after=wait, bye=runner.parting or expired, stalled=runner.stalled
+                )
             )
         else:
             self.timeline.note(name, "failed", error)
@@ -401,6 +427,9 @@ class Keeper:
         if runner.stream.version != self.session.version or self._topics.take_back(error):
             self._notify()
             self._stale(runner, "without the topics that were refused")
+        elif isinstance(error, Unauthorized) and self._target.renews and runner.name not in self._renewed:
+            self._renewed.add(runner.name)
+            self._stale(runner, "with another token")
         else:
             self._refused = error
             self._wake.set()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from tricast_server.bus.log import Entry
+from tricast_server.bus.meters import Flow
 from tricast_server.bus.view import Framing, Identity, Slice, View
 
 PARKED_CHECK = 5.0
@@ -68,10 +69,12 @@ Member = TypeVar("Member")
 class Audience(Generic[Member]):
     """Members that are told the same: same topics, same framing, nobody or the same one hidden.
 
-    Each with the transport that the flush may write to by itself. `last_write`: when it last did so.
+    Each with the transport that the flush may write to by itself. `last_write`: when it last did so; `flow` counts it.
     """
 
-    __slots__ = ("framing", "key", "last_write", "members", "view")
+    __slots__ = ("flow", "framing", "key", "last_write", "members", "view")
+
+    flow: Flow
 
     def __init__(self, key: _Key, view: View, framing: Framing | None) -> None:
         self.key = key

@@ -13,6 +13,7 @@ from tricast.wire.messages import Gap
 from tricast_server.backplane.base import Backplane, EpochStarted, Publication, Receipt, Record
 from tricast_server.bus.audience import Audience, Audiences, Parked
 from tricast_server.bus.log import Entry, Log, Retention
+from tricast_server.bus.meters import Meters
 from tricast_server.bus.subscription import End, Sink, Subscription
 from tricast_server.bus.tasks import end_task
 from tricast_server.bus.timers import Timers
@@ -39,13 +40,15 @@ class Bus:
         retention: Retention | None = None,
         heartbeat: float = 15.0,
         flush_interval: float = 0.0,
+        drop_slow: bool = False,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self.backplane = backplane
         self.heartbeat = heartbeat
         self.draining = False
-        self.delivered = 0
-        self.bytes_out = 0
+        self.drop_slow = drop_slow
+        """Whether a subscription that has missed something by its own slowness is ended instead of told."""
+        self.meters = Meters()
         self.subscriptions: dict[Subscription, None] = {}
         self._retention = retention or Retention()
         self._flush_interval = flush_interval
@@ -112,7 +115,9 @@ class Bus:
             raise Unavailable("this node is going away", retry_after=1.0)
         self._publishing += 1
         try:
+            began = time.perf_counter()
             receipt = await self.backplane.append(publication)
+            self.meters.append.observe(time.perf_counter() - began)
             if self.log.head < receipt.at.offset:
                 async with asyncio.timeout(REACH_TIMEOUT):
                     await self.reached(receipt.at)
@@ -171,7 +176,9 @@ class Bus:
     async def _trim(self) -> None:
         while True:
             self.log.trim(self._wall())
+            began = time.perf_counter()
             await asyncio.sleep(TRIM_INTERVAL)
+            self.meters.loop_lag.observe(max(0.0, time.perf_counter() - began - TRIM_INTERVAL))
 
     # Reading
 
@@ -226,8 +233,12 @@ class Bus:
     def encode(self, shown: Sequence[Shown], framing: Framing) -> list[bytes]:
         """Each as bytes; an entry is encoded once per framing, not once per reader."""
         return [
-            framing.frame(item, item.cursor) if isinstance(item, Gap) else self._encode(item, framing) for item in shown
+            self._encode_gap(item, framing) if isinstance(item, Gap) else self._encode(item, framing) for item in shown
         ]
+
+    def _encode_gap(self, gap: Gap, framing: Framing) -> bytes:
+        self.meters.gaps[gap.reason] += 1
+        return framing.frame(gap, gap.cursor)
 
     def _encode(self, entry: Entry, framing: Framing) -> bytes:
         key = (framing.name, entry.offset)
@@ -245,7 +256,9 @@ class Bus:
 
     def join(self, subscription: Subscription) -> Audience[Subscription]:
         sink = subscription.sink
-        return self._audiences.add(subscription, subscription.view, sink.framing, sink.transport)
+        audience = self._audiences.add(subscription, subscription.view, sink.framing, sink.transport)
+        audience.flow = self.meters.flow(sink.framing.name)
+        return audience
 
     def leave(self, subscription: Subscription, audience: Audience[Subscription]) -> None:
         self._audiences.remove(subscription, audience)
@@ -258,8 +271,9 @@ class Bus:
         if not self._pending:
             return
         pending, self._pending = self._pending, []
-        now = self.now()
+        now, began, told = self.now(), time.perf_counter(), False
         for audience, entries in self._audiences.told(pending):
+            told = True
             try:
                 self._tell(audience, entries, now)
             except Exception:
@@ -272,8 +286,12 @@ class Bus:
             part = None  # each then reads up to its own limits
             if sum(entry.size for entry in entries) <= PART_MAX:
                 part = Slice(entries, self._flushed, False)  # one for all, so that one answer can be made of it
+            told = True
             for parked in polls.members:
                 parked.wake(part)
+        if told:  # what nobody heard, as the history that is read at start, took no time to reach anybody
+            self.meters.flush.observe(time.perf_counter() - began)
+            self.meters.lag.observe(max(0.0, self._wall() - pending[0].ts))  # another node's clock may be ahead
 
     def _tell(self, audience: Audience[Subscription], entries: Sequence[Entry], now: float) -> None:
         framing = audience.framing
@@ -290,9 +308,11 @@ class Bus:
         audience.last_write = now
         for member in others:
             member.deliver(data, now)
-        self.count(members * len(entries), members * len(data))
+        audience.flow.messages += members * len(entries)
+        audience.flow.size += members * len(data)
 
-    def count(self, delivered: int, size: int) -> None:
+    def count(self, framing: Framing, messages: int, size: int) -> None:
         """What was written to subscribers: messages and gaps, and their bytes."""
-        self.delivered += delivered
-        self.bytes_out += size
+        flow = self.meters.flow(framing.name)
+        flow.messages += messages
+        flow.size += size

@@ -13,7 +13,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 from tricast.wire.cursor import Cursor
-from tricast.wire.messages import Bye, Frame, Heartbeat
+from tricast.wire.messages import Bye, Error, Frame, Gap, Heartbeat
 from tricast_server.bus.tasks import end_task
 from tricast_server.bus.view import Framing, View
 
@@ -59,6 +59,8 @@ class End(Enum):
 
     LOST = "the peer is gone"
     DRAINED = "the node goes away and has said bye"
+    EXPIRED = "what let it in holds no longer"
+    SLOW = "the log has let go what it has not read"
 
 
 class Subscription:
@@ -115,6 +117,7 @@ class Subscription:
         if self.sink.write(data):
             self.last_write = now
         else:
+            self._bus.meters.slow[self.sink.framing.name] += not self.sink.closed
             self.fall_behind()
 
     def fall_behind(self) -> None:
@@ -161,6 +164,9 @@ class Subscription:
             return None
         if self.live:
             self.last_write = max(self.last_write, self._audience.last_write)
+        elif self._bus.drop_slow and self._has_lost():
+            self.end(End.SLOW)
+            return None
         if now - self.last_write >= self.heartbeat:
             if self.live:
                 self.sink.write(self._encoded(Heartbeat(cursor=str(self.cursor))))
@@ -173,6 +179,11 @@ class Subscription:
         if self.live:
             self._leave()
             self._say_bye()
+
+    def expire(self, error: Error) -> None:
+        """Say that what let it in holds no longer, then end."""
+        self.say(error)
+        self.end(End.EXPIRED)
 
     def end(self, why: End) -> None:
         """Idempotent. Nothing is written afterwards."""
@@ -210,10 +221,13 @@ class Subscription:
             self.view, self._cursor, slow_after=self._slow_after, at_switch=self._in_epoch, size=CATCH_UP_BYTES
         )
         self._in_epoch = True
+        if bus.drop_slow and any(isinstance(item, Gap) and item.reason == "slow" for item in part.shown):
+            self.end(End.SLOW)
+            return
         if part.shown:
             data = sink.framing.join(bus.encode(part.shown, sink.framing))
             sink.force(data)
-            bus.count(len(part.shown), len(data))
+            bus.count(sink.framing, len(part.shown), len(data))
             self.last_write = bus.now()
         if part.next.epoch != self._cursor.epoch:
             self._slow_after = part.next.offset
@@ -242,6 +256,11 @@ class Subscription:
             self.sink.abort()
             self.end(End.LOST)
             raise
+
+    def _has_lost(self) -> bool:
+        """Whether something was let go that it would have been shown, since it began."""
+        floor = self._bus.log.floor(self.view.topics)
+        return self._cursor.epoch == self._bus.log.epoch and floor > max(self._cursor.offset, self._slow_after)
 
     def _say_bye(self) -> None:
         assert self._bye is not None

@@ -14,7 +14,7 @@ from tricast_server.settings import Settings
 
 EXPOSED = "Tricast-Cursor, Retry-After"
 ANY = "*"
-NO_PAGE: Mapping[str, str] = MappingProxyType({"Vary": "Origin"})
+NO_PAGE: Mapping[str, str] = MappingProxyType({"Vary": "Origin", "X-Content-Type-Options": "nosniff"})
 """The headers for a client that names no origin."""
 CORS: web.RequestKey[Mapping[str, str]] = web.RequestKey("tricast_cors", Mapping)
 """What `cors_headers` said for this request."""
@@ -24,23 +24,24 @@ def check_host(request: web.Request, settings: Settings) -> None:
     """A name that is not ours is a page that had its own name point here (DNS rebinding). Raises Forbidden."""
     authority = request.host
     if not _is_served(authority, settings.allow_hosts, settings.public_url):
-        name = _host_of(authority)[:64]
-        raise Forbidden(f"this host name is not served here: {name!a}; --allow-host names those that are")
+        name = host_of(authority)[:64]
+        raise _foreign(f"this host name is not served here: {name!a}; --allow-host names those that are", "host")
 
 
 @lru_cache(256)
 def _is_served(authority: str, allowed: tuple[str, ...], public_url: str | None) -> bool:
     if ANY in allowed:
         return True
-    host = _host_of(authority)
-    return bool(host) and (host in allowed or (public_url is not None and host == _host_of(_authority(public_url))))
+    host = host_of(authority)
+    return bool(host) and (host in allowed or (public_url is not None and host == host_of(_authority(public_url))))
 
 
 def check_origin(request: web.Request, settings: Settings) -> None:
     """No Origin is no browser. Raises Forbidden for a foreign one; `null` is foreign."""
     origin = request.headers.get("Origin")
     if origin is not None and not (_is_own(request, origin, settings) or _is_allowed(origin, settings)):
-        raise Forbidden(f"pages of {origin[:128]!a} may not use this server; --allow-origin names those that may")
+        reason = f"pages of {origin[:128]!a} may not use this server; --allow-origin names those that may"
+        raise _foreign(reason, "origin")
 
 
 def cors_headers(request: web.Request, settings: Settings) -> Mapping[str, str]:
@@ -61,6 +62,12 @@ def preflight_headers(request: web.Request, settings: Settings) -> dict[str, str
     return headers
 
 
+def _foreign(message: str, reason: str) -> Forbidden:
+    error = Forbidden(message)
+    error.reason = reason
+    return error
+
+
 def _is_own(request: web.Request, origin: str, settings: Settings) -> bool:
     if settings.public_url is not None:
         return origin == settings.public_url.rstrip("/")
@@ -79,7 +86,7 @@ def _authority(url: str) -> str:
         return ""
 
 
-def _host_of(authority: str) -> str:
+def host_of(authority: str) -> str:
     """The name without its port; an IPv6 address keeps its brackets."""
     host, colon, port = authority.rpartition(":")
     return (host if colon and port.isdigit() else authority).lower()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from aiohttp import web
@@ -24,7 +24,7 @@ from tricast.wire.messages import (
     Unsubscribe,
 )
 from tricast_server.backplane.base import Publication, Receipt
-from tricast_server.guard.authorise import Access, without_inboxes
+from tricast_server.guard.authorise import Access, Grant, allow_all, without_inboxes
 from tricast_server.service import Service
 
 
@@ -38,6 +38,9 @@ class Stream(Protocol):
 
     async def unsubscribe(self, topics: tuple[str, ...], ref: str | None) -> Reply: ...
 
+    def renew(self, grant: Grant) -> None:
+        """From now on the connection is open by this grant."""
+
     def ping_later(self, ping: Ping) -> None:
         """Answers `ping` after its delay. Raises TooMany."""
 
@@ -50,7 +53,7 @@ class Caller:
     request: web.Request
     client: str
     subject: str | None
-    token: str | None
+    token: str | None = field(repr=False)
     topic: str
     stream: Stream | None = None
 
@@ -59,15 +62,33 @@ class Caller:
         try:
             return await self._perform(command_of(value))
         except CommandError as error:
+            if error.reason is not None:
+                self.service.refused(error)
             return error_frame(error, ref_of(value))
 
     async def publish(self, command: Publish) -> Receipt:
         """Raises CommandError."""
-        topic = command.topic or self.topic
+        try:
+            return await self._publish(command)
+        except CommandError as error:
+            self.service.tally.failed(error)
+            raise
+
+    async def enter(self) -> None:
+        """Whether they may come at all, before their commands are read. Raises CommandError."""
+        if self.service.authorise is not allow_all:
+            await self._may_publish(())
+
+    async def _may_publish(self, topics: tuple[str, ...]) -> None:
         access = Access(
-            what="publish", topics=without_inboxes((topic,)), client=self.client, token=self.token, request=self.request
+            what="publish", topics=without_inboxes(topics), client=self.client, token=self.token, request=self.request
         )
-        self.subject = await self.service.authorise(access)
+        self.subject = (await self.service.admit(access)).subject
+
+    async def _publish(self, command: Publish) -> Receipt:
+        topic = command.topic or self.topic
+        await self._may_publish((topic,))
+        self.service.limits.publish(self.request, self.subject)
         publication = Publication(
             topic=topic,
             data=payload_of(command.data, self.service.settings.max_message),
@@ -76,7 +97,9 @@ class Caller:
             sender=self.client,
             subject=self.subject,
         )
-        return await self.service.bus.publish(publication)
+        receipt = await self.service.bus.publish(publication)
+        self.service.tally.published("http" if self.stream is None else "ws", publication.data, receipt)
+        return receipt
 
     async def _perform(self, command: Command) -> Reply | None:
         match command:
@@ -117,9 +140,11 @@ class Caller:
             token=command.token,
             request=self.request,
         )
-        subject = await self.service.authorise(access)
-        if self.stream is not None and subject != self.subject:
-            raise Forbidden("a refresh cannot make this connection somebody else's")
+        grant = await self.service.admit(access)
+        if self.stream is not None:
+            if grant.subject != self.subject:
+                raise Forbidden("a refresh cannot make this connection somebody else's")
+            self.stream.renew(grant)
         self.token = command.token
         return Reply(action="refresh", ref=command.ref)
 

@@ -11,7 +11,7 @@ from tricast.errors import Unavailable
 from tricast.wire.cursor import NO_CURSOR, Cursor
 from tricast_server.bus.bus import Bus
 from tricast_server.bus.view import Identity, View
-from tricast_server.guard.authorise import Access, allow_all, bearer_token, without_inboxes
+from tricast_server.guard.authorise import NOBODY, Access, Grant, allow_all, bearer_token, without_inboxes
 from tricast_server.service import Service
 from tricast_server.transports.params import Params, new_client, params_of
 
@@ -36,7 +36,7 @@ class Entrance(NamedTuple):
     client: str
     cursor: str | None
     token: str | None
-    subject: str | None
+    grant: Grant
     view: View
     start: Start
 
@@ -46,22 +46,24 @@ async def enter(
 ) -> Entrance:
     """What every transport does first. `format` and `cursor` go before those of the query. Raises CommandError."""
     params, given = params_of(request, service.settings, format=format)
+    if "why=" in request.rel_url.raw_query_string and (why := request.query.get("why")):
+        service.tally.fell_back(why)
     client = params.client or new_client()
     token = bearer_token(request)
-    subject = None
+    grant = NOBODY
     if service.authorise is not allow_all:
         access = Access(
             what="subscribe", topics=without_inboxes(params.topics), client=client, token=token, request=request
         )
-        subject = await service.authorise(access)
+        grant = await service.admit(access)
     asked = cursor or given
     known = Cursor.parse(asked) if asked else None
     if known is not None and known.epoch == service.bus.log.epoch and known.offset <= service.bus.log.head:
         start = Start(known, known)
     else:
         start = await locate(service.bus, params.topics, asked, known, params.last)
-    view = params.view if params.echo else View(params.topics, Identity(client, subject))
-    return Entrance(params, client, asked, token, subject, view, start)
+    view = params.view if params.echo else View(params.topics, Identity(client, grant.subject))
+    return Entrance(params, client, asked, token, grant, view, start)
 
 
 async def locate(bus: Bus, topics: tuple[str, ...], cursor: str | None, parsed: Cursor | None, last: int) -> Start:

@@ -14,6 +14,7 @@ from tricast_server.bus.bus import Bus
 from tricast_server.bus.log import Entry
 from tricast_server.bus.view import Framing, Slice, View
 from tricast_server.framing import JSON, TEXT
+from tricast_server.guard.authorise import Grant
 from tricast_server.guard.origin import CORS
 from tricast_server.service import Service
 from tricast_server.transports.connect import EARLIEST, enter
@@ -98,7 +99,10 @@ _TEXT_BATCH = _TextBatch()
 async def handle(request: web.Request, service: Service) -> web.StreamResponse:
     """One poll. Without a cursor it is answered at once with hello; else when there is something, or time is up."""
     bus = service.bus
-    params, client, cursor, _, _, view, start = await enter(request, service)
+    params, client, cursor, _, grant, view, start = await enter(request, service)
+    if cursor in (None, EARLIEST):  # the others go on with what has been let in
+        service.limits.connect(request)
+        service.limits.connect_as(grant.subject)
     waits = cursor is not None and params.wait > 0 and not bus.draining
     with service.connected("poll"):
         part = bus.read(view, start.cursor, limit=params.limit, size=ANSWER_BYTES)
@@ -106,16 +110,22 @@ async def handle(request: web.Request, service: Service) -> web.StreamResponse:
         if cursor in (None, EARLIEST):
             hello = service.hello("poll", client, params.topics, start.asked)
         if waits and not part.shown and not part.more:
-            part = await _wait(request, service, view, part.next, params)
+            with service.limits.seat(request):
+                part = await _wait(request, service, view, part.next, params, grant)
     bye = service.bye() if bus.draining and not part.more else None
     return _answer(request, service, params, part, hello, bye)
 
 
-async def _wait(request: web.Request, service: Service, view: View, cursor: Cursor, params: Params) -> Slice:
-    def gone() -> bool:
-        return request.transport is None or request.transport.is_closing()
+async def _wait(
+    request: web.Request, service: Service, view: View, cursor: Cursor, params: Params, grant: Grant
+) -> Slice:
+    """Raises Unauthorized where the grant ends meanwhile: whoever comes back at the cursor misses nothing."""
 
-    part = await service.bus.park(view, params.wait, gone)
+    def gone() -> bool:
+        return request.transport is None or request.transport.is_closing() or not grant.holds
+
+    part = await service.bus.park(view, min(params.wait, grant.remaining), gone)
+    grant.check()
     if part is not None and part.next.epoch == service.bus.log.epoch and len(part.shown) <= params.limit:
         return part
     return service.bus.read(view, cursor, limit=params.limit, size=ANSWER_BYTES)
@@ -129,10 +139,10 @@ def _answer(
         service.pollers.add(request.transport)
     if hello is None and bye is None and service.alone and can_be_whole(request):
         data, size = batch.whole(service.bus, part, request[CORS])
-        service.bus.count(len(part.shown), size)
+        service.bus.count(batch, len(part.shown), size)
         return WholeResponse(data)
     body = batch.body(service.bus, part, hello, bye)
-    service.bus.count(len(part.shown), len(body))
+    service.bus.count(batch, len(part.shown), len(body))
     response = web.Response(body=body, headers=batch.headers(part))
     if bye is not None:
         response.force_close()

@@ -18,7 +18,6 @@ from tricast_server.transports.commands import Caller, error_frame
 from tricast_server.transports.params import check_version, client_of, new_client
 
 COMMANDS_MAX = 100
-BODY_TIMEOUT = 30.0
 NO_STORE = {"Cache-Control": "no-store"}
 _TEXT_TYPES = ("application/x-www-form-urlencoded",)
 """What `curl -d` says of a body that it was given as text."""
@@ -27,7 +26,8 @@ _TEXT_TYPES = ("application/x-www-form-urlencoded",)
 async def handle(request: web.Request, service: Service) -> web.StreamResponse:
     """One object, or an array that is carried out in order."""
     caller = _caller(request, service, _first_topic(request))
-    value = json.loads(await read_body(request, service.settings.max_body))
+    await caller.enter()
+    value = json.loads(await read_body(request, service))
     if not isinstance(value, list):
         answer = await caller.run(value)
         assert answer is not None, "only a stream answers later"
@@ -42,7 +42,8 @@ async def publish(request: web.Request, service: Service) -> web.StreamResponse:
     """The body is the data: JSON, text or bytes by its Content-Type."""
     topic = topic_list([request.match_info["topic"]])[0]
     caller = _caller(request, service, topic)
-    body = await read_body(request, service.settings.max_body)
+    await caller.enter()
+    body = await read_body(request, service)
     members = {"action": "publish", "topic": topic, "data": None}
     members.update({name: request.query[name] for name in ("event", "id") if name in request.query})
     checked = command_of(members)
@@ -52,20 +53,33 @@ async def publish(request: web.Request, service: Service) -> web.StreamResponse:
     return respond(Reply(action="publish", at=str(receipt.at), duplicate=receipt.duplicate))
 
 
-async def read_body(request: web.Request, most: int) -> bytes:
+async def read_body(request: web.Request, service: Service) -> bytes:
     """The whole body. Raises TooLarge, BadRequest where it does not come in time."""
     body = bytearray()
+    most, patience = service.settings.max_body, service.settings.body_timeout
     try:
-        async with asyncio.timeout(BODY_TIMEOUT):
+        async with asyncio.timeout(patience):
             async for chunk in request.content.iter_any():
                 body += chunk
                 if len(body) > most:
+                    if "Content-Encoding" in request.headers:
+                        _give_up(request)  # what is left could become gigabytes
                     raise TooLarge(f"a body of over {most} bytes")
     except web.RequestPayloadError:
+        _give_up(request)
         raise BadRequest("the body is not of the encoding it names") from None
     except TimeoutError:
-        raise BadRequest(f"the body did not come within {BODY_TIMEOUT:.0f} s") from None
+        _give_up(request)
+        error = BadRequest(f"the body did not come within {patience:g} s")
+        error.reason = "slow_body"
+        raise error from None
     return bytes(body)
+
+
+def _give_up(request: web.Request) -> None:
+    """The connection ends with the answer, and is not read any more: where the body ends, nobody can tell."""
+    request.content.feed_eof()
+    request.protocol.close()
 
 
 def respond(frame: Frame) -> web.Response:

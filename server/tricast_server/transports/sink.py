@@ -21,6 +21,14 @@ DRAIN_FROM = 32 * 2**10
 """Bytes that may wait to be taken before it is worth a timer to wait for it."""
 
 
+def unsent(transport: asyncio.WriteTransport) -> int:
+    """Bytes that wait to be taken. asyncio's transport for TLS has no answer once it was closed twice: then none."""
+    try:
+        return transport.get_write_buffer_size()
+    except AttributeError:
+        return 0
+
+
 class StreamSink:
     """See `tricast_server.bus.subscription.Sink`.
 
@@ -67,7 +75,7 @@ class StreamSink:
 
     async def drain(self) -> None:
         transport = self.transport
-        if transport is None or transport.get_write_buffer_size() < DRAIN_FROM:
+        if transport is None or unsent(transport) < DRAIN_FROM:
             return
         try:
             async with asyncio.timeout(self._timeout):
@@ -78,7 +86,7 @@ class StreamSink:
 
     async def emptied(self, deadline: float) -> None:
         loop = asyncio.get_running_loop()
-        while (transport := self.transport) is not None and transport.get_write_buffer_size():
+        while (transport := self.transport) is not None and unsent(transport):
             if loop.time() >= deadline:
                 transport.abort()
                 return

@@ -10,6 +10,7 @@ from aiohttp_sse import EventSourceResponse
 
 from tricast.errors import CommandError, RateLimited, TooMany, Unavailable
 from tricast.wire import sse
+from tricast_server import logs
 from tricast_server.bus.subscription import End
 from tricast_server.framing import FORMATS, JSON, SSEFraming
 from tricast_server.service import Service
@@ -17,6 +18,8 @@ from tricast_server.transports.commands import error_frame
 from tricast_server.transports.connect import enter
 from tricast_server.transports.sink import StreamSink
 
+FAREWELL = 5.0
+"""Seconds for a client to take what it is told at the end."""
 NEVER = 10.0 * 365 * 86400
 PASSES = (TooMany, RateLimited, Unavailable)
 _FRAMINGS = {
@@ -52,9 +55,20 @@ async def handle(request: web.Request, service: Service) -> web.StreamResponse:
     try:
         if service.bus.draining:
             raise Unavailable("this node is going away", retry_after=1.0)
-        entrance = await enter(request, service, cursor=request.headers.get("Last-Event-ID"))
+        service.limits.connect(request)
+        with service.limits.seat(request):
+            return await _serve(request, service, response, chunked=chunked)
     except PASSES as error:
+        if response.prepared:
+            raise
+        service.refused(error)
         return await _come_back(request, response, error)
+
+
+async def _serve(request: web.Request, service: Service, response: EventStream, *, chunked: bool) -> web.StreamResponse:
+    """Raises one of `PASSES` only before the response has begun."""
+    entrance = await enter(request, service, cursor=request.headers.get("Last-Event-ID"))
+    service.limits.connect_as(entrance.grant.subject)
     params, start = entrance.params, entrance.start
     writer = await response.prepare(request)
     assert writer is not None
@@ -72,14 +86,22 @@ async def handle(request: web.Request, service: Service) -> web.StreamResponse:
         if not ended.done():
             ended.set_result(why)
 
-    with service.connected("sse"):
+    with service.connected("sse"), logs.connection(request, "sse", params.topics) as ending:
         subscription = service.bus.subscribe(sink, entrance.view, start.cursor, end)
         async with response:
             try:
                 service.begin(subscription, service.hello("sse", entrance.client, params.topics, start.asked))
-                if await ended is End.DRAINED:
+                with service.leases.hold(entrance.grant, lambda error: subscription.expire(error_frame(error))):
+                    why = await ended
+                if why is End.DRAINED:
                     await sink.emptied(service.drain_ends)
+                elif why is End.EXPIRED:
+                    await sink.emptied(asyncio.get_running_loop().time() + FAREWELL)
+                elif why is End.SLOW:
+                    service.refusals["slow_reader"] += 1
+                    sink.abort()  # it takes nothing, so there is no way to tell it
             finally:
+                ending.reason = (subscription.ended or End.LOST).name.lower()
                 await subscription.aclose()
     return response
 

@@ -11,15 +11,26 @@ from tricast.errors import BadRequest, CommandError, Forbidden, TooMany, Unautho
 from tricast.wire import json
 from tricast.wire.commands import is_command
 from tricast.wire.messages import Error, JsonValue, Ping, Reply
+from tricast_server import logs
 from tricast_server.bus.subscription import End, Subscription
 from tricast_server.framing import FORMATS, JSON, TEXT, WebSocketFraming, text_frame
-from tricast_server.guard.authorise import Access, without_inboxes
+from tricast_server.guard.authorise import (
+    TOKEN_PROTOCOL,
+    Access,
+    Grant,
+    is_like_a_token,
+    offered_protocols,
+    without_inboxes,
+)
+from tricast_server.guard.leases import Lease
+from tricast_server.guard.upgrade import check_no_body
 from tricast_server.service import Service
 from tricast_server.transports.commands import Caller, error_frame
 from tricast_server.transports.connect import enter
 from tricast_server.transports.sink import StreamSink
 
 SUBPROTOCOL = "tricast.v1."
+PROTOCOLS = tuple(SUBPROTOCOL + name for name in FORMATS)
 PINGS_MAX = 8
 CLOSE_TIMEOUT = 2.0
 ESCAPED = 6
@@ -33,8 +44,16 @@ async def handle(request: web.Request, service: Service) -> web.StreamResponse:
     """One connection, from handshake to close."""
     if service.bus.draining:
         raise Unavailable("this node is going away", retry_after=1.0)
-    response = _Response(
-        protocols=tuple(SUBPROTOCOL + name for name in FORMATS),
+    service.limits.connect(request)
+    with service.limits.seat(request):
+        return await _serve(request, service)
+
+
+async def _serve(request: web.Request, service: Service) -> web.StreamResponse:
+    _check_protocols(request)
+    check_no_body(request)
+    response = BusWebSocket(
+        protocols=PROTOCOLS,
         heartbeat=max(PING_INTERVAL_MIN, service.settings.heartbeat),
         timeout=CLOSE_TIMEOUT,
         autoclose=False,  # a close is answered after the subscription has left the live set, never before
@@ -47,8 +66,9 @@ async def handle(request: web.Request, service: Service) -> web.StreamResponse:
     try:
         format = ready.protocol.removeprefix(SUBPROTOCOL) if ready.protocol else None
         entrance = await enter(request, service, format=format)
+        service.limits.connect_as(entrance.grant.subject)
     except CommandError as error:
-        return await _refuse(request, response, error)
+        return await _refuse(request, service, response, error)
     params, start = entrance.params, entrance.start
     writer = await response.prepare(request)
     sink = StreamSink(
@@ -59,14 +79,14 @@ async def handle(request: web.Request, service: Service) -> web.StreamResponse:
         timeout=service.send_timeout,
         ending=lambda: response.closed,
     )
-    with service.connected("ws"):
+    with service.connected("ws"), logs.connection(request, "ws", params.topics) as ending:
         connection = _Connection(response)
         subscription = service.bus.subscribe(sink, entrance.view, start.cursor, connection.ended)
         connection.caller = Caller(
             service=service,
             request=request,
             client=entrance.client,
-            subject=entrance.subject,
+            subject=entrance.grant.subject,
             token=entrance.token,
             topic=params.topics[0],
             stream=connection,
@@ -75,19 +95,33 @@ async def handle(request: web.Request, service: Service) -> web.StreamResponse:
         response.connection = connection
         try:
             service.begin(subscription, service.hello("ws", entrance.client, params.topics, start.asked))
-            await connection.read(text=params.format is TEXT)
+            with service.leases.hold(entrance.grant, connection.expired) as connection.lease:
+                await connection.read(text=params.format is TEXT)
         finally:
-            await connection.aclose()
+            try:
+                await connection.aclose()
+            finally:  # also where the client was too quick in leaving
+                ending.code, ending.reason = response.close_code, (subscription.ended or End.LOST).name.lower()
     return response
 
 
-async def _refuse(request: web.Request, response: web.WebSocketResponse, error: CommandError) -> web.StreamResponse:
+def _check_protocols(request: web.Request) -> None:
+    """A token alone is none of the formats, so a browser would fail the connection (and aiohttp would log the list)."""
+    offered = offered_protocols(request)
+    if any(map(is_like_a_token, offered)) and not any(name in PROTOCOLS for name in offered):
+        raise BadRequest(f"a token is offered beside the format: {SUBPROTOCOL}json, {TOKEN_PROTOCOL}...")
+
+
+async def _refuse(
+    request: web.Request, service: Service, response: web.WebSocketResponse, error: CommandError
+) -> web.StreamResponse:
     """A browser sees no HTTP status, so what is refused for good is accepted, told and closed.
 
     What passes is refused before the upgrade: a close code would have to say whether to come back.
     """
     if error.retryable:
         raise error
+    service.refused(error)
     code = 4401 if isinstance(error, Unauthorized) else 4403 if isinstance(error, Forbidden) else 4400
     await response.prepare(request)
     if request.transport is not None:
@@ -103,10 +137,10 @@ async def _close(request: web.Request, response: web.WebSocketResponse, code: in
             await response.close(code=code, message=reason.encode())
     except TimeoutError:
         if request.transport is not None:
-            request.transport.close()
+            request.transport.abort()  # with something left to write, `close` would wait for as long as TCP does
 
 
-class _Response(web.WebSocketResponse):
+class BusWebSocket(web.WebSocketResponse):
     """Whoever closes it, it leaves the live set before: nothing may follow a close frame (RFC 6455, 5.5.1)."""
 
     connection: _Connection | None = None
@@ -122,6 +156,7 @@ class _Connection:
 
     caller: Caller
     subscription: Subscription
+    lease: Lease
 
     def __init__(self, response: web.WebSocketResponse) -> None:
         self._response = response
@@ -173,7 +208,7 @@ class _Connection:
             token=caller.token,
             request=caller.request,
         )
-        await caller.service.authorise(access)
+        await caller.service.admit(access)
         return self._change_topics((*self.subscription.view.topics, *topics), "subscribe", ref)
 
     async def unsubscribe(self, topics: tuple[str, ...], ref: str | None) -> Reply:
@@ -183,6 +218,14 @@ class _Connection:
     def _change_topics(self, topics: tuple[str, ...], action: str, ref: str | None) -> Reply:
         cursor = self.subscription.change_topics(topics)
         return Reply(action=action, ref=ref, cursor=str(cursor), topics=self.subscription.view.topics)
+
+    def renew(self, grant: Grant) -> None:
+        self.lease.renew(grant)
+
+    def expired(self, error: Unauthorized) -> None:
+        """Nothing more is shown; the client comes back at its cursor with another token."""
+        if self.subscription.ended is None:
+            self.subscription.expire(error_frame(error))
 
     def ping_later(self, ping: Ping) -> None:
         if len(self._pings) >= PINGS_MAX:
@@ -199,6 +242,11 @@ class _Connection:
         """The subscription has: tell a drained client, and break the read."""
         if why is End.DRAINED:
             self._begin_close(1012, "drain")
+        elif why is End.EXPIRED:
+            self._begin_close(4001, "token expired")
+        elif why is End.SLOW:
+            self.caller.service.refusals["slow_reader"] += 1
+            self._begin_close(4002, "too slow")
 
     async def aclose(self) -> None:
         for handle in self._pings:

@@ -44,7 +44,10 @@ export interface Target {
   readonly url: URL;
   readonly client: string;
   readonly echo: boolean;
+  /** Rejects with ConnectFailed. */
   readonly token: () => Promise<string | undefined>;
+  /** Whether another token can be had when one is refused. */
+  readonly renews: boolean;
   readonly headers: Record<string, string>;
   readonly fetch: typeof fetch;
   readonly WebSocket: typeof WebSocket | undefined;
@@ -75,6 +78,8 @@ export abstract class Link {
   heartbeat = HEARTBEAT;
   /** Seconds that the server asked to wait before coming back. */
   reconnectAfter: number | null = null;
+  /** What became of another transport, told with the first request. */
+  why: string | undefined;
   protected readonly target: Target;
   /** Aborted by `close`. */
   protected readonly life = new AbortController();
@@ -105,7 +110,10 @@ export abstract class Link {
     const body = encode(command);
     this.target.traffic.sent += byteLength(body);
     // It goes as text/plain, not JSON, so browsers need not ask first whether they may send it to another origin.
-    const answer = await this.exchange("send", {}, { method: "POST", body }, this.target.sendTimeout, ConnectionLost);
+    const { sendTimeout, renews } = this.target;
+    const ask = () => this.exchange("send", {}, { method: "POST", body }, sendTimeout, ConnectionLost);
+    let answer = await ask();
+    if (answer.status === 401 && renews) answer = await ask();
     return answer.status === 200 ? answerIn(answer.text) : notSent(answer);
   }
 
@@ -126,13 +134,9 @@ export abstract class Link {
   protected url(path: string, query: Query): URL {
     const { url, client, echo } = this.target;
     const own = { v: `${PROTOCOL}`, client, ...(echo ? {} : { echo: "0" }) };
-    return new URL(`${path}?${new URLSearchParams({ ...query, ...own })}`, url);
-  }
-
-  /** With the token, for those who cannot set headers. */
-  protected async urlWithToken(path: string, query: Query): Promise<URL> {
-    const token = await this.target.token();
-    return this.url(path, token === undefined ? query : { ...query, token });
+    const why = this.why ? { why: this.why } : {};
+    this.why = undefined;
+    return new URL(`${path}?${new URLSearchParams({ ...query, ...own, ...why })}`, url);
   }
 
   protected async fetch(path: string, query: Query, init: RequestInit): Promise<Response> {

@@ -5,7 +5,7 @@ import { Queue } from "../queue.js";
 import { queryOf, type Request } from "../session.js";
 import { decode } from "../wire/json.js";
 import type { Frame } from "../wire/messages.js";
-import { byteLength, Overflow } from "./base.js";
+import { asError, byteLength, Overflow } from "./base.js";
 import { EventLink } from "./sse.js";
 
 /** Bytes that wait to be read: an EventSource cannot be held back, only ended. */
@@ -20,10 +20,11 @@ export class EventSourceLink extends EventLink {
     this.remember(request);
     try {
       const first = await this.connecting(async () => {
-        this.#connect(await this.urlWithToken("sse", queryOf(request)));
+        const token = await this.target.token();
+        this.#connect(this.url("sse", { ...queryOf(request), ...(token === undefined ? {} : { token }) }));
         return this.#queue.next();
       });
-      this.greeted(first, null);
+      this.greeted(first);
       yield first;
       for (;;) yield await this.listen(this.#queue.next());
     } finally {
@@ -54,6 +55,7 @@ export class EventSourceLink extends EventLink {
       const frame = decode(text);
       if (!frame) return;
       this.note(frame);
+      if (frame.type === "error") throw asError(frame);
       if (!this.#queue.push(frame, size)) this.#end(new Overflow("more has come than was read"));
     } catch (error) {
       this.#end(error as TricastError);

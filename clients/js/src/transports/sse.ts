@@ -23,9 +23,7 @@ export abstract class EventLink extends Link {
     this.post({ action: "echo", data: null, reply_to: this.#inbox }).catch(() => {});
   }
 
-  /** A refusal that passes comes as an event, since browsers never come back after another status. */
-  protected greeted(frame: Frame | undefined, retry: number | null): void {
-    if (frame?.type === "error") throw asError(frame, retry === null ? null : retry / 1000);
+  protected greeted(frame: Frame | undefined): void {
     if (frame?.type !== "hello") throw new ConnectFailed(`the first frame is no hello but ${frame?.type}`);
   }
 }
@@ -38,7 +36,7 @@ export class SSELink extends EventLink {
     this.remember(request);
     try {
       const { reader, frames } = await this.connecting(() => this.#connect(request));
-      this.greeted(frames[0], this.#parser.retry);
+      this.greeted(frames[0]);
       yield* frames;
       for (;;) yield* await this.listen(this.#read(reader));
     } finally {
@@ -65,17 +63,26 @@ export class SSELink extends EventLink {
   async #read(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<Frame[]> {
     const { value } = await asOurs(ConnectionLost, reader.read());
     if (!value) {
-      this.reconnectAfter ??= this.#parser.retry === null ? null : this.#parser.retry / 1000;
+      this.reconnectAfter ??= this.#retry;
       throw new ConnectionLost("the event stream ended");
     }
     this.target.traffic.received += value.length;
     try {
       const frames = this.#parser.feed(value).map((event) => decode(event.data));
       const known = frames.filter((frame) => frame !== null);
-      for (const frame of known) this.note(frame);
+      for (const frame of known) {
+        // A refusal that passes comes as an event, since browsers never come back after another status.
+        if (frame.type === "error") throw asError(frame, this.#retry);
+        this.note(frame);
+      }
       return known;
     } catch (error) {
       throw error instanceof TricastError ? error : new ProtocolError((error as Error).message);
     }
+  }
+
+  get #retry(): number | null {
+    const { retry } = this.#parser;
+    return retry === null ? null : retry / 1000;
   }
 }

@@ -20,6 +20,7 @@ import { type Answer, asError, byteLength, Link, Overflow } from "./base.js";
 const QUEUE_MAX = 2 ** 20;
 const OPEN = 1;
 
+/** By the last digits of the close code; 4001, that the token has expired, is like 4401. */
 const REFUSALS = [BadRequest, Unauthorized, CommandError, Forbidden];
 
 export class WebSocketLink extends Link {
@@ -34,8 +35,7 @@ export class WebSocketLink extends Link {
   async *open(request: Request): AsyncGenerator<Frame, never> {
     try {
       const first = await this.connecting(async () => {
-        const url = await this.urlWithToken("ws", queryOf(request));
-        this.#connect(url);
+        this.#connect(this.url("ws", queryOf(request)), await this.target.token());
         return this.#queue.next();
       });
       if (first.type !== "hello") throw new ConnectFailed(`the first frame is no hello but ${first.type}`);
@@ -78,7 +78,7 @@ export class WebSocketLink extends Link {
     if (this.#ws?.readyState === OPEN) this.#ws.send(encode({ action: "ping" }));
   }
 
-  #connect(url: URL): void {
+  #connect(url: URL, token = ""): void {
     const { WebSocket: Implementation, headers } = this.target;
     if (!Implementation) throw new ConnectFailed("there is no WebSocket here: pass one");
     // The token may have taken its time.
@@ -86,7 +86,9 @@ export class WebSocketLink extends Link {
     url.protocol = url.protocol.replace("http", "ws");
     // Browsers take no third argument, `ws` for Node takes headers there.
     const make = Implementation as unknown as new (url: string, protocols: string[], more: object) => WebSocket;
-    const ws = new make(`${url}`, [], { headers });
+    // Not in the URL, where it would end up in logs.
+    const protocols = token ? ["tricast.v1.json", `tricast.token.${encodeURIComponent(token)}`] : [];
+    const ws = new make(`${url}`, protocols, { headers });
     ws.onmessage = (event) => this.#receive(event.data);
     ws.onclose = (event) => this.#end(this.#meaning(event.code, event.reason));
     ws.onerror = () => {}; // a close follows; `ws` throws what nobody listens to
@@ -122,9 +124,9 @@ export class WebSocketLink extends Link {
 
   #meaning(code: number, reason: string): CommandError | ConnectionLost {
     const complaint = this.#complaint;
-    if (code >= 4400 && code < 4500) {
+    if (code === 4001 || (code >= 4400 && code < 4500)) {
       if (complaint) return asError(complaint);
-      return new (REFUSALS[code - 4400] ?? CommandError)(`close code ${code} ${reason}`);
+      return new (REFUSALS[code % 400] ?? CommandError)(`close code ${code} ${reason}`);
     }
     const why = complaint ? `: ${complaint.code}: ${complaint.message}` : "";
     return new ConnectionLost(`close code ${code}${why}`);

@@ -30,7 +30,7 @@ UNREACHABLE = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 @contextlib.asynccontextmanager
 async def session(target: Target) -> AsyncIterator[aiohttp.ClientSession]:
     """A pool of connections for one use, through the proxy that the environment names."""
-    headers = {} if target.token is None else {"Authorization": f"Bearer {target.token}"}
+    headers = await target.authorization()
     # Each use has its own deadline; aiohttp's default of five minutes would say nothing.
     timeout = aiohttp.ClientTimeout(total=None)
     trace = aiohttp.TraceConfig()

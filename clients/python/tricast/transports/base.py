@@ -26,6 +26,7 @@ from tricast.errors import (
     command_error,
 )
 from tricast.session import Request
+from tricast.token import Token, fetch, renews
 from tricast.wire import json
 from tricast.wire.messages import (
     PROTOCOL,
@@ -53,11 +54,21 @@ class Target:
 
     url: URL
     client: str
-    token: str | None = None
+    token: Token | None = field(default=None, repr=False)
     echo: bool = True
     connect_timeout: float = 5.0
     send_timeout: float = 10.0
     counter: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    async def authorization(self) -> dict[str, str]:
+        """The header that says who it is (RFC 6750, 2.1), if any. Raises ConnectFailed where no token comes."""
+        token = await fetch(self.token, self.connect_timeout)
+        return {} if token is None else {"Authorization": f"Bearer {token}"}
+
+    @property
+    def renews(self) -> bool:
+        """Whether another token can be had when one is refused."""
+        return renews(self.token)
 
 
 class Link(ABC):
@@ -75,6 +86,8 @@ class Link(ABC):
         self.heartbeat = HEARTBEAT
         self.reconnect_after: float | None = None
         """Seconds that the server asked to wait before coming back."""
+        self.why: str | None = None
+        """What became of another transport, as `ws:refused`: told with the first request."""
         self._http: aiohttp.ClientSession | None = None
 
     @abstractmethod
@@ -105,24 +118,28 @@ class Link(ABC):
     async def post(self, commands: Sequence[Command]) -> list[Answer]:
         """`send` over HTTP, whatever the link: this also goes while nobody reads its stream."""
         body = json.encode_commands(commands).encode()
-        url = self.url("send", {})
-        with network(ConnectionLost, "POST /send"):
-            timeout = aiohttp.ClientTimeout(total=self.target.send_timeout, connect=self.target.connect_timeout)
-            headers = {"Content-Type": "application/json"}
-            request = self.http.post(url, data=body, headers=headers, timeout=timeout, allow_redirects=False)
-            async with request as response:
-                text = await response.read()
+        response, text = await self._post(body)
+        if response.status == 401 and self.target.renews:
+            response, text = await self._post(body)  # with another token
         if response.status != 200:
             return [_not_sent(response.status, response.headers, text)] * len(commands)
         return _answers(text)
 
+    async def _post(self, body: bytes) -> tuple[aiohttp.ClientResponse, bytes]:
+        headers = {"Content-Type": "application/json", **await self.target.authorization()}
+        url = self.url("send", {})
+        with network(ConnectionLost, "POST /send"):
+            timeout = aiohttp.ClientTimeout(total=self.target.send_timeout, connect=self.target.connect_timeout)
+            request = self.http.post(url, data=body, headers=headers, timeout=timeout, allow_redirects=False)
+            async with request as response:
+                return response, await response.read()
+
     @property
     def http(self) -> aiohttp.ClientSession:
         if self._http is None:
-            headers = {} if self.target.token is None else {"Authorization": f"Bearer {self.target.token}"}
             # Each use has its own deadline; aiohttp's default of five minutes would end a stream.
             timeout = aiohttp.ClientTimeout(total=None)
-            self._http = aiohttp.ClientSession(headers=headers, timeout=timeout, trust_env=True)
+            self._http = aiohttp.ClientSession(timeout=timeout, trust_env=True)
         if self._http.closed:
             raise ConnectFailed("the link is closed")
         return self._http
@@ -131,6 +148,8 @@ class Link(ABC):
         own = {"v": str(PROTOCOL), "client": self.target.client}
         if not self.target.echo:
             own["echo"] = "0"
+        if self.why is not None:
+            own["why"], self.why = self.why, None
         return (self.target.url / path).with_query({**query, **own})
 
     @property

@@ -61,10 +61,11 @@ class LongPollLink(Link):
     async def _poll(self, request: Request, wait: float, deadline: float, error: type[TransportError]) -> Batch:
         # The counter makes every URL unique: caches and some proxies merge what looks the same.
         query = {**request.query(), "wait": f"{wait:g}", "n": str(next(self.target.counter))}
+        headers = await self.target.authorization()
         with network(error, "GET /poll"):
             timeout = aiohttp.ClientTimeout(total=deadline)
             url = self.url("poll", query)
-            async with self.http.get(url, timeout=timeout, allow_redirects=False) as response:
+            async with self.http.get(url, headers=headers, timeout=timeout, allow_redirects=False) as response:
                 status, body = response.status, await response.read()
         if status in GATEWAY_TIMEOUTS and error is ConnectionLost and error_in(body) is None:
             raise GatewayTimeout(f"GET /poll: HTTP status {status}")

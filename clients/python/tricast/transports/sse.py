@@ -37,6 +37,8 @@ class SSELink(Link):
             self._greeted(frames[0], parser)
             while True:
                 for frame in frames:
+                    if isinstance(frame, Error):
+                        raise as_exception(frame)  # the stream ends with it
                     yield frame
                 with network(ConnectionLost, "the event stream fell silent"):
                     async with asyncio.timeout(self.patience):
@@ -53,8 +55,9 @@ class SSELink(Link):
         return await self.post(commands)
 
     async def _connect(self, request: Request) -> aiohttp.ClientResponse:
+        headers = {**HEADERS, **await self.target.authorization()}
         url = self.url("sse", request.query())
-        response = self._response = await self.http.get(url, headers=HEADERS, allow_redirects=False)
+        response = self._response = await self.http.get(url, headers=headers, allow_redirects=False)
         if response.status != 200:
             raise refusal(response.status, response.headers, await response.read())
         if response.content_type != "text/event-stream":

@@ -28,6 +28,7 @@ MESSAGE_MAX = 4 * 2**20
 CLOSE_TIMEOUT = 0.5
 """Seconds for the peer's half of the closing handshake; the next link need not wait for it."""
 
+EXPIRED = 4001
 REFUSALS: dict[int, type[CommandError]] = {4400: BadRequest, 4401: Unauthorized, 4403: Forbidden}
 
 
@@ -83,9 +84,11 @@ class WebSocketLink(Link):
                 future.set_result(ConnectionLost("the WebSocket brings no more answers"))
 
     async def _connect(self, request: Request) -> aiohttp.ClientWebSocketResponse:
+        headers = await self.target.authorization()
         try:
             return await self.http.ws_connect(
                 self.url("ws", request.query()),
+                headers=headers,
                 max_msg_size=MESSAGE_MAX,
                 timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT),
             )
@@ -128,6 +131,8 @@ class WebSocketLink(Link):
             if complaint is not None:
                 return as_exception(complaint)
             return REFUSALS.get(code, CommandError)(f"the server refused with close code {code}")
+        if code == EXPIRED:
+            return Unauthorized(complaint.message if complaint is not None else "the token has expired")
         why = f": {complaint.code}: {complaint.message}" if complaint else ""
         return ConnectionLost(f"the WebSocket was closed, code {code}{why}")
 

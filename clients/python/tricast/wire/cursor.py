@@ -12,10 +12,14 @@ INBOX_PREFIX = "_inbox."
 TOPIC_MAX = 128
 CURSOR_MAX = 52
 
-_CURSOR = re.compile(r"([A-Za-z0-9]{1,32})-([0-9]{1,19})")
-_TOPIC = re.compile(r"[A-Za-z0-9_:-]+(?:\.[A-Za-z0-9_:-]+)*")
-_INBOX = re.compile(r"_inbox\.[A-Za-z0-9_-]{22,}")
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+CURSOR_PATTERN = r"([A-Za-z0-9]{1,32})-([0-9]{1,19})"
+TOPIC_PATTERN = r"[A-Za-z0-9_:-]+(?:\.[A-Za-z0-9_:-]+)*"
+INBOX_PATTERN = r"_inbox\.[A-Za-z0-9_-]{22,}"
+NAME_PATTERN = r"[A-Za-z0-9_-]{1,64}"
+_CURSOR = re.compile(CURSOR_PATTERN)
+_TOPIC = re.compile(TOPIC_PATTERN)
+_INBOX = re.compile(INBOX_PATTERN)
+_NAME = re.compile(NAME_PATTERN)
 
 
 class Cursor(NamedTuple):

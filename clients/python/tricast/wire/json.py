@@ -30,7 +30,8 @@ DEPTH_MAX = 64
 _FRAMES: dict[str, type[Frame]] = {cls.type: cls for cls in (Hello, Message, Gap, Heartbeat, Reply, Error, Bye)}
 _member_names: dict[type[Any], tuple[tuple[str, str], ...]] = {}
 _TEXTS = frozenset({"topic", "cursor", "at", "code", "action"})
-_WIRE_NAMES = {"sender": "from", "subject": "sub"}
+WIRE_NAMES = {"sender": "from", "subject": "sub"}
+"""Members that are called otherwise in JSON than the fields here."""
 
 
 def _no_constant(name: str) -> Any:
@@ -115,7 +116,7 @@ def _members(cls: type[Any]) -> tuple[tuple[str, str], ...]:
     """Pairs of the field's name here and on the wire."""
     names = _member_names.get(cls)
     if names is None:
-        names = tuple((f.name, _WIRE_NAMES.get(f.name, f.name)) for f in fields(cls))
+        names = tuple((f.name, WIRE_NAMES.get(f.name, f.name)) for f in fields(cls))
         _member_names[cls] = names
     return names
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeAlias
 
 JsonValue: TypeAlias = Any
@@ -156,7 +156,7 @@ class Unsubscribe:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refresh:
     action: ClassVar[str] = "refresh"
-    token: str
+    token: str = field(repr=False)
     ref: str | None = None
 
 
