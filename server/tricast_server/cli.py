@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from aiohttp import web
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.text import Text
 
 from tricast.errors import Unavailable
 from tricast_server.app import setup
 from tricast_server.backplane.base import Backplane
-from tricast_server.backplane.engines import backplane_of
+from tricast_server.backplane.engines import MEMORY, backplane_of
+from tricast_server.cluster.errors import CannotStart
 from tricast_server.hosting import CannotListen, drained, listening, new_event_loop, stop_signal
 from tricast_server.options import option, settings_of, takes_settings
 from tricast_server.settings import Settings
@@ -29,6 +32,14 @@ def register(app: typer.Typer) -> None:
 def serve(
     host: Annotated[str, option("host", "Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, option("port", "Port to listen on.", min=0, max=65535)] = 8080,
+    workers: Annotated[
+        int,
+        option("workers", "Processes that share the port. SIGHUP brings new ones, one after the other.", min=1),
+    ] = 1,
+    data_dir: Annotated[
+        Path | None,
+        option("data-dir", "Where the log is kept, to outlive a restart, if no --backplane keeps it.", file_okay=False),
+    ] = None,
     **values: Any,
 ) -> None:
     """Serve the bus over WebSocket, Server-Sent Events and long polling.
@@ -36,6 +47,8 @@ def serve(
     Ends on SIGTERM or Ctrl-C after every client that reads has got what was acknowledged; a second one ends at once.
     """
     settings = settings_of(values)
+    if data_dir is not None and settings.backplane != MEMORY:
+        raise typer.BadParameter("--data-dir is for a log of our own, and --backplane names another's")
     try:
         log = backplane_of(settings.backplane, settings)
     except ValueError as error:
@@ -44,16 +57,28 @@ def serve(
         level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=Console(stderr=True), show_path=False)]
     )
     try:
-        with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runner.run(_serve(host, port, settings, log))
+        if workers > 1 or data_dir is not None:
+            _supervise(host, port, workers, data_dir, settings)
+        else:
+            with asyncio.Runner(loop_factory=new_event_loop) as runner:
+                runner.run(_serve(host, port, settings, log))
     except CannotListen as error:
         Console(stderr=True, highlight=False).print(
             f"[red]{error}.[/] Is something running there already? --port picks another port."
         )
         raise typer.Exit(1) from None
-    except Unavailable as error:
-        Console(stderr=True, highlight=False).print(f"[red]Cannot start:[/] {error}. Does --backplane say where it is?")
+    except (Unavailable, CannotStart) as error:
+        hint = "" if settings.backplane == MEMORY else " Does --backplane say where it is?"
+        Console(stderr=True, highlight=False).print("[red]Cannot start:[/]", Text(f"{error}.{hint}"))
         raise typer.Exit(1) from None
+
+
+def _supervise(host: str, port: int, workers: int, data_dir: Path | None, settings: Settings) -> None:
+    from tricast_server.cluster.supervisor import Plan, Supervisor  # POSIX only
+
+    own = settings.backplane == MEMORY
+    plan = Plan(host=host, port=port, workers=workers, settings=settings, own_engine=own, data_dir=data_dir)
+    asyncio.run(Supervisor(plan).run())
 
 
 async def _serve(host: str, port: int, settings: Settings, log: Backplane) -> None:

@@ -38,12 +38,21 @@ class Listener:
     close: Callable[[], Awaitable[None]]
 
 
+def runner_of(app: web.Application) -> web.AppRunner:
+    """It serves `app` as `tricast serve` does; where, its sites say."""
+    return web.AppRunner(
+        app, access_log=None, handler_cancellation=True, keepalive_timeout=KEEPALIVE, shutdown_timeout=1.0
+    )
+
+
+def url_of(host: str, port: int) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
 @asynccontextmanager
 async def listening(app: web.Application, host: str, port: int) -> AsyncIterator[Listener]:
     """Serves `app` until the end of the block. Port 0 is any. Raises CannotListen."""
-    runner = web.AppRunner(
-        app, access_log=None, handler_cancellation=True, keepalive_timeout=KEEPALIVE, shutdown_timeout=1.0
-    )
+    runner = runner_of(app)
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port, backlog=1024)
@@ -51,8 +60,7 @@ async def listening(app: web.Application, host: str, port: int) -> AsyncIterator
             await site.start()
         except OSError as error:
             raise CannotListen(f"Cannot listen on {host}:{port}: {error.strerror or error}") from error
-        name = f"[{host}]" if ":" in host else host
-        yield Listener(f"http://{name}:{runner.addresses[0][1]}", site.stop)
+        yield Listener(url_of(host, runner.addresses[0][1]), site.stop)
     finally:
         await runner.cleanup()
 

@@ -18,6 +18,7 @@ from tricast_server.backplane.engines import backplane_of
 from tricast_server.bus.bus import Bus
 from tricast_server.bus.subscription import Subscription
 from tricast_server.guard.authorise import Authorise, allow_all
+from tricast_server.overview import Alone, Overview
 from tricast_server.pollers import Pollers
 from tricast_server.settings import Settings
 
@@ -60,6 +61,8 @@ class Service:
         )
         self.connections: Counter[str] = Counter()
         self.pollers = Pollers()
+        self.overview: Overview = Alone(self)
+        """Who answers `/stats` and `/metrics`."""
         self.alone = False
         """Whether nothing else in the application has a say in our responses, so that they may be made beforehand."""
         self.drain_ends = 0.0
