@@ -91,7 +91,8 @@ test: check tools ## the checks, then all tests (WORKERS=, PYTEST_ARGS=)
 	@npm test --silent --prefix $(WEB)
 
 .PHONY: faults
-faults: $(VENV)/.stamp-dev ## three nodes behind HAProxy and 300 clients while everything fails, 10 minutes on each engine (FAULTS_ARGS=--seed 1 --minutes 2)
+faults: $(VENV)/.stamp-dev ## 300 clients of three nodes while everything fails, 10 minutes on each engine (FAULTS_ARGS=--help)
+	@sh scripts/get-apt-packages.sh
 	@$(BIN)/python -m tests.faults.cluster $(FAULTS_ARGS)
 
 .PHONY: vectors
