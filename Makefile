@@ -6,9 +6,10 @@ HOST ?= 127.0.0.1
 PORT ?= 8080
 BUS_PORT ?= 8081
 CONTROL_PORT ?= 8082
-WORKERS ?= 2
+WORKERS ?= 3
 PYTEST_ARGS ?=
 PEERS_ARGS ?=
+FAULTS_ARGS ?=
 LOCK_ARGS ?=
 
 VENV := .venv
@@ -90,6 +91,11 @@ test: check tools ## the checks, then all tests (WORKERS=, PYTEST_ARGS=)
 	@npm test --silent --prefix $(JS)
 	@npm test --silent --prefix $(WEB)
 
+.PHONY: faults
+faults: $(VENV)/.stamp-dev ## 300 clients of three nodes while everything fails, 10 minutes on each engine (FAULTS_ARGS=--help)
+	@sh scripts/get-apt-packages.sh
+	@$(BIN)/python -m tests.faults.cluster $(FAULTS_ARGS)
+
 .PHONY: vectors
 vectors: $(VENV)/.stamp-dev ## record the rules of the fallback anew for the other languages
 	@rm -f tests/vectors/fallback.json
@@ -103,6 +109,11 @@ bench-peers: $(VENV)/.stamp-dev ## measure the bus beside other servers (PEERS_A
 .PHONY: bench-growth
 bench-growth: $(VENV)/.stamp-dev ## measure how the cost grows with clients, topics, sizes and what is kept (8 minutes)
 	@$(BIN)/python -m tricast_bench.peers.growth
+
+.PHONY: bench-cluster
+bench-cluster: $(VENV)/.stamp-dev ## measure what several workers on one log cost, into docs/deployment.md (6 minutes)
+	@sh scripts/get-apt-packages.sh
+	@$(BIN)/python -m tricast_bench.peers.cluster --write docs/deployment.md
 
 .PHONY: bench-check
 bench-check: $(VENV)/.stamp-dev ## fail where a delivery costs 15% more than it did, by its ratio to the floor (2 minutes)
@@ -151,6 +162,7 @@ lock: export UV_CUSTOM_COMPILE_COMMAND := make lock
 lock: | $(BIN)/uv ## pin the dependencies anew (LOCK_ARGS=--upgrade for newer ones)
 	$(UV_LOCK) $(LOCK_ARGS) pyproject.toml --all-extras --group dev -o requirements/dev.txt
 	$(UV_LOCK) pyproject.toml --group build -c requirements/dev.txt -o requirements/run.txt
+	$(UV_LOCK) pyproject.toml --extra cluster --group build -c requirements/dev.txt -o requirements/image.txt
 	$(UV_LOCK) $(LOCK_ARGS) benchmarks/peers/requirements.in -o benchmarks/peers/requirements.txt
 
 .PHONY: clean

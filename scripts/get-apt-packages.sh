@@ -7,7 +7,7 @@ PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
 packages=
 for pair in nginx:nginx-light haproxy:haproxy apache2:apache2 squid:squid varnishd:varnish caddy:caddy \
-    lighttpd:lighttpd redis-server:redis-server openssl:openssl gcc:gcc; do
+    lighttpd:lighttpd redis-server:redis-server openssl:openssl curl:curl gcc:gcc; do
     command -v "${pair%:*}" >/dev/null || packages="$packages ${pair#*:}"
 done
 [ -e /usr/include/stdio.h ] || packages="$packages libc6-dev"

@@ -21,7 +21,6 @@ from tricast_server.service import Service
 from tricast_server.settings import Settings
 from tricast_server.transports import longpoll, send, sse, websocket
 from tricast_server.transports.send import respond_error
-from tricast_server.usage import usage
 
 _Handler = Callable[[web.Request, Service], Awaitable[web.StreamResponse]]
 _Route = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -97,16 +96,19 @@ def _guarded(handler: _Handler, service: Service) -> _Route:
             origin.check_host(request, settings)
             if handler is not _preflight and "Origin" in request.headers:
                 origin.check_origin(request, settings)
-            return await handler(request, service)
+            response = await handler(request, service)
         except CommandError as error:
             service.refused(error)
             if STARTED in request:
                 raise  # a second head would stand in the middle of the first response's body
-            return end_if_upgrade(request, respond_error(error))
+            response = end_if_upgrade(request, respond_error(error))
         except ConnectionError:
             if request.transport is not None and not request.transport.is_closing():
                 raise  # not this client's connection
             return web.Response()  # it left just before its answer, and gets none
+        if service.bus.draining and request.method == "POST":
+            response.force_close()  # whoever publishes on this connection is better off on another node's
+        return response
 
     return guarded
 
@@ -136,14 +138,14 @@ async def _readyz(request: web.Request, service: Service) -> web.StreamResponse:
 
 async def _stats(request: web.Request, service: Service) -> web.StreamResponse:
     await check_private(request, service)
-    process = await asyncio.to_thread(usage)
-    return web.json_response({**service.stats(), "process": process}, headers={"Cache-Control": "no-store"})
+    return web.json_response(await service.overview.stats(), headers={"Cache-Control": "no-store"})
 
 
 async def _metrics(request: web.Request, service: Service) -> web.StreamResponse:
     await check_private(request, service)
-    body = await asyncio.to_thread(metrics.render, service)
-    return web.Response(body=body, headers={"Content-Type": metrics.CONTENT_TYPE, "Cache-Control": "no-store"})
+    text = await service.overview.metrics()
+    headers = {"Content-Type": metrics.CONTENT_TYPE, "Cache-Control": "no-store"}
+    return web.Response(body=text.encode(), headers=headers)
 
 
 async def _to_page(request: web.Request, service: Service) -> web.StreamResponse:

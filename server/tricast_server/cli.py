@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from aiohttp import web
 from rich.console import Console
+from rich.text import Text
 
 from tricast.errors import Unavailable
 from tricast_server import logs
 from tricast_server.app import setup
 from tricast_server.backplane.base import Backplane
-from tricast_server.backplane.engines import backplane_of
+from tricast_server.backplane.engines import MEMORY, backplane_of
+from tricast_server.cluster.errors import CannotStart
 from tricast_server.guard.public import UNGUARDED, is_loopback
 from tricast_server.hosting import CannotListen, drained, listening, new_event_loop, on_hangup, stop_signal
 from tricast_server.logs import LogFormat, LogLevel
@@ -38,6 +40,14 @@ def register(app: typer.Typer) -> None:
 def serve(
     host: Annotated[str, option("host", "Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, option("port", "Port to listen on.", min=0, max=65535)] = 8080,
+    workers: Annotated[
+        int,
+        option("workers", "Processes that share the port. SIGHUP brings new ones, one after the other.", min=1),
+    ] = 1,
+    data_dir: Annotated[
+        Path | None,
+        option("data-dir", "Where the log is kept, to outlive a restart, if no --backplane keeps it.", file_okay=False),
+    ] = None,
     tls_cert: Annotated[
         Path | None, option("tls-cert", "Serve https and wss with this certificate, its chain behind it (PEM).")
     ] = None,
@@ -55,22 +65,33 @@ def serve(
     """
     settings = settings_of(values)
     _check_guarded(host, settings)
+    supervised = workers > 1 or data_dir is not None
+    if supervised and tls_self_signed:
+        raise typer.BadParameter("--tls-self-signed is for one process; several take --tls-cert")
     certificate = _certificate(host, tls_cert, tls_key, tls_self_signed)
+    if data_dir is not None and settings.backplane != MEMORY:
+        raise typer.BadParameter("--data-dir is for a log of our own, and --backplane names another's")
     try:
         log = backplane_of(settings.backplane, settings)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     logs.configure(log_format, log_level)
     try:
-        with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runner.run(_serve(host, port, settings, log, certificate))
+        if supervised:
+            log_ = (log_format, log_level)
+            tls = None if certificate is None else (str(certificate.cert), str(certificate.key))
+            _supervise(host, port, workers, data_dir, settings, tls, log_)
+        else:
+            with asyncio.Runner(loop_factory=new_event_loop) as runner:
+                runner.run(_serve(host, port, settings, log, certificate))
     except CannotListen as error:
         Console(stderr=True, highlight=False).print(
             f"[red]{error}.[/] Is something running there already? --port picks another port."
         )
         raise typer.Exit(1) from None
-    except Unavailable as error:
-        Console(stderr=True, highlight=False).print(f"[red]Cannot start:[/] {error}. Does --backplane say where it is?")
+    except (Unavailable, CannotStart) as error:
+        hint = "" if settings.backplane == MEMORY else " Does --backplane say where it is?"
+        Console(stderr=True, highlight=False).print("[red]Cannot start:[/]", Text(f"{error}.{hint}"))
         raise typer.Exit(1) from None
 
 
@@ -117,6 +138,31 @@ def _reload(certificate: Certificate) -> None:
         logging.warning("SIGHUP: the certificate stays as it was: %s", error)  # those who are connected did nothing
     else:
         logging.info("SIGHUP: the certificate was read anew")
+
+
+def _supervise(
+    host: str,
+    port: int,
+    workers: int,
+    data_dir: Path | None,
+    settings: Settings,
+    tls: tuple[str, str] | None,
+    log: tuple[LogFormat, LogLevel],
+) -> None:
+    from tricast_server.cluster.supervisor import Plan, Supervisor  # POSIX only
+
+    own = settings.backplane == MEMORY
+    plan = Plan(
+        host=host,
+        port=port,
+        workers=workers,
+        settings=settings,
+        own_engine=own,
+        data_dir=data_dir,
+        tls=tls,
+        log=log,
+    )
+    asyncio.run(Supervisor(plan).run())
 
 
 async def _serve(host: str, port: int, settings: Settings, log: Backplane, certificate: Certificate | None) -> None:

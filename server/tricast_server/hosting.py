@@ -8,6 +8,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 
@@ -18,6 +19,7 @@ from tricast_server.service import Service
 
 KEEPALIVE = 75.0
 """Seconds an idle connection is kept; proxies in front commonly keep theirs for 60."""
+BACKLOG = 1024
 LINE_MIN = 8190
 TOPIC_IN_QUERY = TOPIC_MAX + len("%2C")
 """Bytes: all topics of a connection are in the first line of its request."""
@@ -44,39 +46,17 @@ class Listener:
     close: Callable[[], Awaitable[None]]
 
 
-@asynccontextmanager
-async def listening(
-    app: web.Application, host: str, port: int, *, service: Service, tls: ssl.SSLContext | None = None
-) -> AsyncIterator[Listener]:
-    """Serves `app`, in which `service` was set up, until the end of the block. Port 0 is any. Raises CannotListen."""
-    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=1.0)
-    await runner.setup()
-    connections = _connections(runner, service)
-    loop, settings = asyncio.get_running_loop(), service.settings
-    patience = None if tls is None else settings.header_timeout
-    try:
-        try:
-            server = await loop.create_server(
-                connections, host, port, backlog=1024, ssl=tls, ssl_handshake_timeout=patience
-            )
-        except OSError as error:
-            raise CannotListen(f"Cannot listen on {host}:{port}: {error.strerror or error}") from error
-        name = f"[{host}]" if ":" in host else host
-        scheme = "http" if tls is None else "https"
-
-        async def close() -> None:
-            server.close()
-
-        try:
-            yield Listener(f"{scheme}://{name}:{server.sockets[0].getsockname()[1]}", close)
-        finally:
-            server.close()
-    finally:
-        await runner.cleanup()
-        connections.close()
+def runner_of(app: web.Application) -> web.AppRunner:
+    """It serves `app` as `tricast serve` does; where, its sites say."""
+    return web.AppRunner(app, handler_cancellation=True, shutdown_timeout=1.0)
 
 
-def _connections(runner: web.AppRunner, service: Service) -> Connections:
+def url_of(host: str, port: int, *, tls: bool = False) -> str:
+    return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def connections_of(runner: web.AppRunner, service: Service) -> Connections:
+    """The connections of a runner that was set up, whose application has this service in it."""
     assert runner.server is not None
     settings = service.settings
     return Connections(
@@ -88,6 +68,40 @@ def _connections(runner: web.AppRunner, service: Service) -> Connections:
         keepalive_timeout=KEEPALIVE,
         max_line_size=LINE_MIN + settings.max_topics * TOPIC_IN_QUERY,
     )
+
+
+async def accept(connections: Connections, *, tls: ssl.SSLContext | None = None, **where: Any) -> asyncio.Server:
+    """Accepts on what `loop.create_server` takes. Raises OSError."""
+    patience = None if tls is None else connections.head_timeout
+    return await connections.loop.create_server(
+        connections, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=patience, **where
+    )
+
+
+@asynccontextmanager
+async def listening(
+    app: web.Application, host: str, port: int, *, service: Service, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Listener]:
+    """Serves `app`, in which `service` was set up, until the end of the block. Port 0 is any. Raises CannotListen."""
+    runner = runner_of(app)
+    await runner.setup()
+    connections = connections_of(runner, service)
+    try:
+        try:
+            server = await accept(connections, tls=tls, host=host, port=port)
+        except OSError as error:
+            raise CannotListen(f"Cannot listen on {host}:{port}: {error.strerror or error}") from error
+
+        async def close() -> None:
+            server.close()
+
+        try:
+            yield Listener(url_of(host, server.sockets[0].getsockname()[1], tls=tls is not None), close)
+        finally:
+            server.close()
+    finally:
+        await runner.cleanup()
+        connections.close()
 
 
 async def drained(service: Service, hurry: asyncio.Event) -> None:

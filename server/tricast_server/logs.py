@@ -46,15 +46,17 @@ refused = logging.getLogger("tricast_server.refusals")
 _numbers = itertools.count(1)
 
 
-def configure(format: LogFormat, level: LogLevel) -> None:
-    """For the whole process, to standard error. `level` is that of our own lines: others' details may hold secrets."""
+def configure(format: LogFormat, level: LogLevel, *, worker: str | None = None) -> None:
+    """For the whole process, to standard error. `level` is that of our own lines: others' details may hold secrets.
+    `worker` is said with each line.
+    """
     handler: logging.Handler
     if format == "json":
         handler = logging.StreamHandler()
-        handler.setFormatter(JsonLines())
+        handler.setFormatter(JsonLines(worker))
     else:
         handler = RichHandler(console=Console(stderr=True), show_path=False)
-        handler.setFormatter(PlainLines("%(message)s"))
+        handler.setFormatter(PlainLines(f"worker {worker}: %(message)s" if worker else "%(message)s"))
     number = logging.getLevelNamesMapping()[level.upper()]
     logging.basicConfig(level=max(number, logging.INFO), handlers=[handler])
     for own in ("tricast", "tricast_server"):
@@ -82,6 +84,10 @@ def _fields(record: logging.LogRecord) -> Mapping[str, Any]:
 class JsonLines(logging.Formatter):
     """`{"ts":"2026-11-22T10:02:05.123Z","level":"info","event":"...","logger":"...",...}` and the record's fields."""
 
+    def __init__(self, worker: str | None = None) -> None:
+        super().__init__()
+        self._worker = {} if worker is None else {"worker": worker}
+
     def format(self, record: logging.LogRecord) -> str:
         when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         line: dict[str, Any] = {
@@ -89,6 +95,7 @@ class JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "event": record.getMessage(),
             "logger": record.name,
+            **self._worker,
             **_fields(record),
         }
         if record.exc_info:

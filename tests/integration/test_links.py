@@ -262,6 +262,18 @@ async def test_a_closed_link_is_closed(name: str) -> None:
             await made.send([Publish(topic="a", data=1)])
 
 
+@pytest.mark.parametrize("steps", range(4))
+async def test_a_link_that_is_closed_while_a_command_is_on_its_way(steps: int) -> None:
+    """However far that has come: aiohttp looks for a proxy first, in a thread."""
+    async with serving() as url, link("sse", url) as made:
+        sending = asyncio.create_task(made.post([Publish(topic="a", data=1)]))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        await made.close()
+        with pytest.raises(errors.TransportError):
+            await sending
+
+
 # WebSocket
 
 

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from tricast_bench.peers.compiled import compiled
 from tricast_bench.peers.job import Job
@@ -15,6 +15,8 @@ from tricast_bench.peers.peer import Peer
 from tricast_bench.peers.tree import CoreTimes, Tree, serving, used_since
 from tricast_bench.peers.workloads import Workload
 from tricast_bench.servers import Cores, Unusable, allow_files, waited_of
+
+T = TypeVar("T")
 
 SETTLE = 0.25
 """Seconds that new connections are left alone, so that all polls are parked."""
@@ -125,7 +127,7 @@ def measure(plan: Plan, cores: Cores) -> Iterator[Measured]:
                     yield _measured(number, workload, peer, plan, cores)
 
 
-def turned(peers: Sequence[Peer], by: int) -> list[Peer]:
+def turned(peers: Sequence[T], by: int) -> list[T]:
     """Each round another one begins."""
     by %= len(peers)
     return [*peers[by:], *peers[:by]]

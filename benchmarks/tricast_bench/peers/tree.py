@@ -84,13 +84,15 @@ class CoreTimes:
 
 
 @contextlib.contextmanager
-def serving(peer: Peer, core: int) -> Iterator[tuple[Tree, int]]:
-    """The peer and its port, from when it accepts connections, all of it on this core alone. Raises Unusable."""
+def serving(peer: Peer, cores: int | str) -> Iterator[tuple[Tree, int]]:
+    """The peer and its port, from when it accepts connections, all of it on this core alone, or on a list of them as
+    taskset takes it. Raises Unusable.
+    """
     port = free_port()
     command = peer.command(port)
     with tempfile.TemporaryFile() as output:
         # Through taskset, so that no child is started before the core is set; a session of its own, to end them all.
-        command = ["taskset", "--cpu-list", str(core), *command]
+        command = ["taskset", "--cpu-list", str(cores), *command]
         try:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True

@@ -143,6 +143,12 @@ class Bus:
             self._reached = self._reached or asyncio.Event()
             await self._reached.wait()
 
+    async def entered(self, epoch: str) -> None:
+        """Returns when this node's log is in that epoch. No deadline of its own."""
+        while self.log.epoch != epoch:
+            self._reached = self._reached or asyncio.Event()
+            await self._reached.wait()
+
     def _take(self, records: Sequence[Record]) -> None:
         """What the backplane's tail delivers."""
         for record in records:

@@ -71,7 +71,8 @@ async def locate(bus: Bus, topics: tuple[str, ...], cursor: str | None, parsed: 
     was given.
 
     What is no cursor, or lies beyond the engine's end, starts at a cursor of no epoch, so that a gap is told. What is
-    ahead of this node but within the engine is waited for. Raises Unavailable where that takes too long.
+    ahead of this node but within the engine is waited for. Raises Unavailable where that takes too long, and where
+    only the engine could tell and is away.
     """
     log = bus.log
     if cursor is None or cursor == EARLIEST:
@@ -84,11 +85,15 @@ async def locate(bus: Bus, topics: tuple[str, ...], cursor: str | None, parsed: 
         return Start(start, start)
     if parsed is None:
         return Start(NO_CURSOR, NO_CURSOR)
-    if parsed.epoch == log.epoch and parsed.offset > log.head:
+    if parsed.epoch != log.epoch or parsed.offset > log.head:
         try:
             async with asyncio.timeout(CATCH_UP_TIMEOUT):
-                if parsed.offset > (await bus.backplane.bounds()).end:
-                    return Start(NO_CURSOR, parsed)
+                bounds = await bus.backplane.bounds()
+                if parsed.epoch == bounds.epoch:
+                    # This node may not have heard yet that the log began anew: a gap would lead back to what is over.
+                    await bus.entered(parsed.epoch)
+                    if parsed.offset > bounds.end:
+                        return Start(NO_CURSOR, parsed)
                 await bus.reached(parsed)
         except TimeoutError:
             raise Unavailable("this node has not caught up to that cursor", retry_after=1.0) from None

@@ -9,6 +9,8 @@ from statistics import median
 
 TOLERANCE = 0.08
 """A simpler shape may fit worse by so much, relative to the values, or by the noise of these where that is more."""
+NOISE_MAX = 0.25
+"""But never by more than this: in enough noise everything is a constant."""
 Values = Mapping[float, Sequence[float]]
 """To each n the figures of the rounds."""
 
@@ -53,7 +55,7 @@ def fit(values: Values) -> Fit | None:
         return None
     found = [(shape, *_least_squares(middle, shape)) for shape in SHAPES]
     best = min(error for _, _, _, error in found)
-    limit = best + max(TOLERANCE, noise(values))
+    limit = best + max(TOLERANCE, min(NOISE_MAX, noise(values)))
     shape, fixed, each, error = next(one for one in found if one[3] <= limit)
     return Fit(shape, fixed, each, error, _exponent(middle))
 

@@ -15,7 +15,7 @@ Metric = Literal["us_per_delivery", "us_catch_up", "us_per_connection", "kib_per
 Kind = Literal["delivery", "retained", "connects", "memory"]
 STREAMED: tuple[Transport, ...] = ("ws", "sse")
 TRANSPORTS: tuple[Transport, ...] = (*STREAMED, "poll")
-DELIVERIES, TOPICAL, POLLED, SIZED = 20_000.0, 10_000.0, 1_000.0, 4_000.0
+DELIVERIES, TOPICAL, POLLED, SIZED = 20_000.0, 10_000.0, 2_000.0, 4_000.0
 """A second: on streams, where topics are many and their readers few, on polls, and where messages become large; each
 keeps the server's core below 60%."""
 SUBSCRIBERS = 500
@@ -60,13 +60,13 @@ class Sizes:
     """How far each sweep goes."""
 
     subscribers: tuple[int, ...] = (10, 100, 1_000, 5_000, 10_000)
-    polls: tuple[int, ...] = (10, 100, 1_000)
+    polls: tuple[int, ...] = (10, 100, 500, 1_000, 2_000)
     over: int = 10_000
     """Connections that several topics are spread over."""
     topics: tuple[int, ...] = (1, 20, 200, 2_000)
     in_one: int = 200
     """Topics of one connection."""
-    kept: tuple[int, ...] = (1, 1_000, 10_000, 100_000)
+    kept: tuple[int, ...] = (1, 1_000, 10_000, 100_000, 200_000)
     payloads: tuple[int, ...] = (32, 128, 1_024, 4_096, 16_384, 65_536)
     """The least has room for the mark that the load puts into each payload, and for hardly more."""
     connects: int = 2_000

@@ -177,6 +177,8 @@ def network(error: type[TransportError], doing: str) -> Iterator[None]:
         yield
     except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.ConnectionTimeoutError) as cause:
         raise ConnectFailed(f"{doing}: {cause}") from cause
+    except AssertionError as cause:  # aiohttp's, where its session is closed while it looks for a proxy
+        raise ConnectFailed(f"{doing}: the link was closed") from cause
     except TimeoutError:
         raise error(f"{doing}: no answer in time") from None
     except (aiohttp.ClientError, OSError, ValueError) as cause:

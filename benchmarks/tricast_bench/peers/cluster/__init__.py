@@ -1,0 +1,1 @@
+"""What it costs that several processes share one log: workers, engines, and both together."""
