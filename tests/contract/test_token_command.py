@@ -73,6 +73,7 @@ class TestServe:
     @pytest.mark.parametrize(
         ("text", "reason"),
         [(None, "cannot be read"), ("nonsense", "neither"), (pair("ES256", "k").private_pem, "pubout")],
+        ids=["missing", "nonsense", "private"],
     )
     def test_keys_that_are_none(self, tmp_path: Path, text: str | None, reason: str) -> None:
         file = tmp_path / "keys"
