@@ -14,8 +14,11 @@ from aiohttp.typedefs import Handler, Middleware
 from tests.helpers import HOST, Node, eventually, running, unused_port
 
 import tricast
+from tricast.errors import Unavailable
 from tricast.wire.messages import TransportName
 from tricast_server import Access, Service, Settings, setup
+from tricast_server.backplane.base import Publication, Receipt
+from tricast_server.backplane.memory import MemoryBackplane
 from tricast_server.guard.authorise import Authorise, allow_all
 
 TRANSPORTS: tuple[TransportName, ...] = ("ws", "sse", "poll")
@@ -538,3 +541,28 @@ async def test_it_says_where_it_is(only: tuple[TransportName, ...]) -> None:
         assert whats[0] == "try"
         assert "up" in whats
         assert [record.t for record in bus.timeline] == sorted(record.t for record in bus.timeline)
+
+
+class Away(MemoryBackplane):
+    """An engine that takes nothing until it is `back`."""
+
+    back = False
+
+    async def append(self, publication: Publication) -> Receipt:
+        if not self.back:
+            raise Unavailable("the engine is away", retry_after=0.1)
+        return await super().append(publication)
+
+
+async def test_a_server_without_its_engine_does_not_block_the_way_up(only: tuple[TransportName, ...]) -> None:
+    engine = Away()
+    async with running(backplane=engine) as node, AsyncExitStack() as stack:
+        bus = await stack.enter_async_context(tricast.connect(node.url, topics=["a"], transports=only))
+        publishing = asyncio.create_task(bus.publish("a", 1))
+        await asyncio.sleep(0.5)
+        assert not publishing.done()
+        assert bus.uplink == "ok"
+        engine.back = True
+        async with asyncio.timeout(TIMEOUT):
+            await publishing
+        assert await data_of(bus, 1) == [1]

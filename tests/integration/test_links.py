@@ -195,6 +195,13 @@ async def test_an_overloaded_server_says_when_to_come_back(name: str) -> None:
         assert caught.value.retry_after == 7
 
 
+@pytest.mark.parametrize("name", ["sse", "poll"])
+async def test_an_overloaded_gateway_is_not_the_server(name: str) -> None:
+    async with serving(send=answering(503, "busy", content_type="text/plain")) as url:
+        with pytest.raises(errors.ConnectionLost, match="503"):
+            await post(name, url)
+
+
 @pytest.mark.parametrize(
     ("code", "status", "kind"),
     [

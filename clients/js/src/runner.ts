@@ -1,7 +1,7 @@
 /** One link from its opening to its end: reads it, holds what it brings until it carries, and proves it by an echo. */
 
 import { Echoes } from "./echoes.js";
-import { CommandError, ConnectionLost, TransportError, Unavailable } from "./errors.js";
+import { CommandError, TransportError } from "./errors.js";
 import type { Mailbox } from "./mailbox.js";
 import { parts, type Session, type Stream } from "./session.js";
 import { later, now, Pulse, within } from "./time.js";
@@ -212,7 +212,7 @@ export class Runner {
   async #reaches(timeout: number): Promise<boolean> {
     if (!this.#flooded && !(this.carrying && this.#mailbox.held)) return false;
     try {
-      isRefusal(await within(timeout, undefined, () => this.link.post({ action: "echo", data: null })));
+      await within(timeout, undefined, () => this.link.post({ action: "echo", data: null }));
       return true;
     } catch (error) {
       if (!(error instanceof TransportError)) throw error;
@@ -221,8 +221,7 @@ export class Runner {
   }
 }
 
-/** A refusal proves the way up as well as a reply does. Throws it where it may be a proxy's. */
+/** A refusal proves the way up as well as a reply does, also one for now: it is the server's own. */
 function isRefusal(answer: Answer | Data): boolean {
-  if (answer instanceof Unavailable) throw new ConnectionLost(answer.message);
   return answer instanceof CommandError;
 }

@@ -275,7 +275,7 @@ export function byteLength(text: string): number {
 /** The server's answer. Throws TransportError where it is not the server's. */
 function notSent(answer: Exchange): CommandError {
   const error = refusal(answer);
-  if (error instanceof CommandError) return error;
+  if (error instanceof CommandError && (answer.status !== 503 || failureIn(answer.text))) return error;
   // A gateway may have passed it on.
   throw new (answer.status >= 500 ? ConnectionLost : UplinkBlocked)(error.message);
 }

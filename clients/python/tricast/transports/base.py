@@ -222,7 +222,7 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 def _not_sent(status: int, headers: Mapping[str, str], body: bytes) -> CommandError:
     """The server's answer to a single command. Raises TransportError where it is not the server's."""
     error = refusal(status, headers, body)
-    if isinstance(error, CommandError):
+    if isinstance(error, CommandError) and (status != 503 or error_in(body) is not None):
         return error
     if status >= 500:
         raise ConnectionLost(f"POST /send: {error}")  # a gateway may have passed it on
