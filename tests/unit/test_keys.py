@@ -93,6 +93,7 @@ class TestWhatIsAKey:
             ("[]", "list"),
             ('{"keys":{}}', "list"),
         ],
+        ids=["private", "broken mark", "no key in it", "empty", "markup", "too deep", "list", "no list of keys"],
     )
     def test_what_is_none(self, text: str, reason: str) -> None:
         with pytest.raises(ValueError, match=reason):
