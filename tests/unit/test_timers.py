@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -61,6 +63,26 @@ def test_nothing_comes_after_it_was_closed(new_event_loop: Callable[[], asyncio.
         timers.close()
         await asyncio.sleep(4 * GRANULARITY)
         assert not never.at
+
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(run())
+
+
+@pytest.mark.parametrize("new_event_loop", LOOPS)
+def test_who_is_gone_is_not_kept(new_event_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        timers = Timers(loop)
+        gone, stays = Beats(1, 1), Beats(1, 1)
+        timers.add(loop.time(), gone)
+        timers.add(loop.time(), stays)
+        known = weakref.ref(gone)
+        del gone
+        gc.collect()
+        assert known() is None
+        await asyncio.sleep(0.1)
+        assert len(stays.at) == 1
+        timers.close()
 
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(run())

@@ -19,7 +19,7 @@ class Parked:
     `gone` tells whether its client has left.
     """
 
-    __slots__ = ("_ends", "_gone", "_woken")
+    __slots__ = ("__weakref__", "_ends", "_gone", "_woken")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, ends: float, gone: Callable[[], bool]) -> None:
         self._ends = ends

@@ -67,6 +67,7 @@ class Subscription:
     """See the module. `on_end` is called once, on the loop, and must not block."""
 
     __slots__ = (
+        "__weakref__",
         "_audience",
         "_bus",
         "_bye",

@@ -6,27 +6,32 @@ import asyncio
 import heapq
 from itertools import count
 from typing import Protocol
+from weakref import ref
 
 GRANULARITY = 0.02
 
 
 class Timed(Protocol):
+    """Held weakly."""
+
     def beat(self, now: float) -> float | None:
         """Called at or after the time asked for. Returns the next time, or None to be forgotten. Must not block."""
 
 
 class Timers:
-    """Times are the loop's clock, seconds."""
+    """Times are the loop's clock, seconds. Who is gone is not kept for the time that it had asked for: a storm of
+    connections that end at once would be memory until their first heartbeats.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._heap: list[tuple[float, int, Timed]] = []
+        self._heap: list[tuple[float, int, ref[Timed]]] = []
         self._number = count()
         self._handle: asyncio.Handle | None = None
         self._due = 0.0
 
     def add(self, when: float, timed: Timed) -> None:
-        heapq.heappush(self._heap, (when, next(self._number), timed))
+        heapq.heappush(self._heap, (when, next(self._number), ref(timed)))
         self._arm()
 
     def close(self) -> None:
@@ -48,10 +53,11 @@ class Timers:
         now = self._loop.time()
         try:
             while self._heap and self._heap[0][0] <= now:
-                _, number, timed = heapq.heappop(self._heap)
-                again = timed.beat(now)
+                _, number, reference = heapq.heappop(self._heap)
+                timed = reference()
+                again = None if timed is None else timed.beat(now)
                 if again is not None:
-                    heapq.heappush(self._heap, (max(again, now + GRANULARITY), number, timed))
+                    heapq.heappush(self._heap, (max(again, now + GRANULARITY), number, reference))
         finally:
             if self._heap:  # also after a defect in one: the others' time still comes
                 self._arm()
