@@ -80,11 +80,14 @@ class Issuer:
     keys: list[Pair] = field(default_factory=list)
     status: int = 200
     body: str | None = None
+    location: str | None = None
     asked: int = 0
     url: str = ""
 
     async def answer(self, request: web.Request) -> web.Response:
         self.asked += 1
+        if self.location is not None:
+            return web.Response(status=self.status, headers={"Location": self.location})
         if self.body is not None:
             return web.Response(text=self.body, status=self.status)
         return web.json_response({"keys": [key.jwk for key in self.keys]}, status=self.status)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,9 +17,11 @@ from tricast_server import logs
 from tricast_server.app import setup
 from tricast_server.backplane.base import Backplane
 from tricast_server.backplane.engines import MEMORY, backplane_of
+from tricast_server.bus.tasks import end_task
 from tricast_server.cluster.errors import CannotStart
+from tricast_server.cluster.signals import Signals
 from tricast_server.guard.public import UNGUARDED, is_loopback
-from tricast_server.hosting import CannotListen, drained, listening, new_event_loop, on_hangup, stop_signal
+from tricast_server.hosting import CannotListen, drained, listening, new_event_loop
 from tricast_server.logs import LogFormat, LogLevel
 from tricast_server.options import option, settings_of, takes_settings
 from tricast_server.settings import Settings
@@ -131,7 +132,18 @@ def _certificate(host: str, cert: Path | None, key: Path | None, made_up: bool) 
         raise typer.BadParameter(str(error)) from None
 
 
-def _reload(certificate: Certificate) -> None:
+async def _renewals(wanted: asyncio.Event, certificate: Certificate | None) -> None:
+    """At each SIGHUP. Without a certificate that must not end the process, either, as it would by default."""
+    while True:
+        await wanted.wait()
+        wanted.clear()
+        _reload(certificate)
+
+
+def _reload(certificate: Certificate | None) -> None:
+    if certificate is None or certificate.cert is None:
+        logging.info("SIGHUP: there is no certificate to read anew; other settings want a restart")
+        return
     try:
         certificate.reload()
     except ValueError as error:
@@ -170,12 +182,13 @@ async def _serve(host: str, port: int, settings: Settings, log: Backplane, certi
     service = setup(app, "", settings=settings, backplane=log)
     tls = None if certificate is None else certificate.context
     async with listening(app, host, port, service=service, tls=tls) as listener:
-        if certificate is not None:
-            on_hangup(partial(_reload, certificate))
+        signals = Signals()
+        renewals = asyncio.create_task(_renewals(signals.renew, certificate))
         logging.info("tricast serves on %s (Ctrl-C ends it)", listener.url)
-        stop = stop_signal()
-        await stop.wait()
+        try:
+            await signals.stop.wait()
+        finally:
+            await end_task(renewals)
         await listener.close()
         logging.info("draining: clients get the rest and a bye, %g s at most", settings.drain_timeout)
-        stop.clear()
-        await drained(service, stop)
+        await drained(service, signals.hurry)

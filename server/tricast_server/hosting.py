@@ -122,8 +122,3 @@ def stop_signal() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     return stop
-
-
-def on_hangup(act: Callable[[], None]) -> None:
-    """Calls `act` at each SIGHUP, from now on in place of what that did before."""
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, act)

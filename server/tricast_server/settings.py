@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
+from math import ceil
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -35,6 +37,17 @@ PUBLIC: dict[str, float] = {
     "max_lag": 1.0,
 }
 """What the limits are that were not given, with `--public`. Else there are none."""
+
+
+def _in_the_clear(source: str) -> bool:
+    """Whether it is an address that is asked without TLS, and not on this machine."""
+    parts = urlsplit(source)
+    if parts.scheme != "http" or parts.hostname == "localhost":
+        return False
+    try:
+        return not ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        return True
 
 
 def _setting(default: Any, help: str, panel: str, option: str | None = None, *, secret: bool = False) -> Any:
@@ -175,6 +188,8 @@ class Settings:
                 network_of(proxy)
         limits = (*PUBLIC, "max_memory", "connect_burst", "publish_burst")
         checks = {
+            "token-keys is a file or an https address; http is for this machine alone, as anybody on the way could put "
+            "in keys of their own": self.token_keys is None or not _in_the_clear(self.token_keys),
             "no limit may be negative": all((getattr(self, name) or 0) >= 0 for name in limits),
             "header-timeout, body-timeout and send-timeout must be over 0": (
                 min(self.header_timeout, self.body_timeout, self.send_timeout) > 0
@@ -204,6 +219,23 @@ class Settings:
         for reason, good in checks.items():
             if not good:
                 raise ValueError(reason)
+
+    def shared_by(self, processes: int) -> Settings:
+        """Of each of so many processes on one port: what one address opens and what all hold is spread over them.
+
+        Not what one connection can reach, which is with one of them: the publishes per second. Nor the connections of
+        one address: where they are few, chance gives one process more of them than the others.
+        """
+
+        def part(value: int | None) -> int | None:
+            return value and ceil(value / processes)  # 0 and None are no limit, and no part of one is
+
+        return replace(
+            self,
+            max_connections=part(self.max_connections),
+            connect_rate=self.connect_rate and self.connect_rate / processes,
+            connect_burst=part(self.connect_burst),
+        )
 
     @property
     def wants_tokens(self) -> bool:

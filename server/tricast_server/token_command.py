@@ -64,7 +64,8 @@ def _key(secret: str | None, file: Path | None) -> str:
         return text
     if secret is None:
         raise ValueError(
-            "it has to be signed: with --secret, the server's --token-secret, or with --key, a private key"
+            "it has to be signed: set TRICAST_TOKEN_SECRET to the server's secret (or --secret), or give a private "
+            "key with --key"
         )
     if len(secret.encode()) < SECRET_MIN:
         raise ValueError(f"a secret has {SECRET_MIN} bytes or more: openssl rand -base64 32")

@@ -90,6 +90,8 @@ class TestServe:
             (["--token-secret", "short"], "32 bytes"),
             (["--token-secret", pair("ES256", "k").private_pem], "token-keys"),
             (["--token-secret", SECRET, "--token-leeway", "900"], "token-leeway"),
+            (["--token-keys", "http://issuer.example/keys"], "https"),
+            (["--token-keys", "HTTP://192.0.2.1/keys"], "https"),
         ],
     )
     def test_settings_that_are_none(self, options: list[str], reason: str) -> None:

@@ -24,6 +24,7 @@ from websockets.typing import Subprotocol
 
 from tricast_server import Access, Grant, Service, Settings
 from tricast_server.bus import audience
+from tricast_server.guard import keys
 
 INBOX = "_inbox.0123456789abcdefghijkl"
 WAYS = (*TRANSPORTS, "send", "topics", "stats")
@@ -142,7 +143,8 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-async def test_refused_the_same_way_everywhere(server: Node, name: str) -> None:
+async def test_refused_the_same_way_everywhere(server: Node, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "LOOK_AGAIN", 0.1)
     given = BAD[name]()  # type: ignore[no-untyped-call]
     for way in WAYS:
         assert (way, *await seen_by(server, way, given)) == (way, 401, "unauthorized")
@@ -349,6 +351,7 @@ class TestKeysThatChange:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(audience, "PARKED_CHECK", 0.2)
+        monkeypatch.setattr(keys, "LOOK_AGAIN", 0.2)
         old, new = pair("ES256", "old"), pair("RS256", "new")
         async with issuing(old) as issuer, running(token_keys=issuer.url, token_keys_refresh=0.2) as server:
             async with (

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.parser import text_string_to_metric_families
 from tests.helpers import HOST, unused_port
 
-from tricast_server import Settings
-from tricast_server.cluster import home
+from tricast_server import Settings, setup
+from tricast_server.cluster import engine, gather, home
 from tricast_server.cluster.backoff import Backoff
 from tricast_server.cluster.errors import CannotStart
 from tricast_server.cluster.gather import merged, total
 from tricast_server.cluster.home import Home
 from tricast_server.cluster.ports import open_ports, shares
-from tricast_server.cluster.worker import settings_of
-from tricast_server.hosting import CannotListen
+from tricast_server.cluster.worker import Doors, settings_of
+from tricast_server.hosting import CannotListen, connections_of, runner_of
 from tricast_server.metrics import rendered
 
 
@@ -103,6 +106,87 @@ def test_a_name_of_two_addresses_is_listened_on_at_both() -> None:
 def test_settings_arrive_at_a_worker_as_they_were() -> None:
     settings = Settings(allow_origins=("https://a.example",), public_url="https://b.example", heartbeat=3, node="n")
     assert settings_of(json.loads(json.dumps(asdict(settings)))) == settings
+
+
+def test_workers_share_what_connections_that_are_spread_over_them_take() -> None:
+    whole = Settings(public=True, max_connections=10, connect_rate=6.0, connect_burst=5)
+    part = whole.shared_by(4)
+    assert (part.max_connections, part.connect_rate, part.connect_burst) == (3, 1.5, 2)
+    for name in ("max_connections_per_address", "publish_rate", "publish_burst", "max_lag", "max_memory"):
+        assert getattr(part, name) == getattr(whole, name)
+    assert Settings(public=True).shared_by(4).max_connections == 2500
+    none = Settings(node="n")
+    assert none.shared_by(4) == none
+
+
+async def test_what_costs_much_is_made_once_for_all_who_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gather, "FRESH", 0.3)
+    made: list[int] = []
+
+    async def make() -> int:
+        made.append(len(made))
+        await asyncio.sleep(0.05)
+        return made[-1]
+
+    shared = gather.Shared(make)
+    gives_up, *others = (asyncio.create_task(shared.get()) for _ in range(5))
+    await asyncio.sleep(0)
+    gives_up.cancel()
+    assert await asyncio.gather(*others) == [0, 0, 0, 0]
+    assert await shared.get() == 0
+    await asyncio.sleep(0.4)
+    assert await shared.get() == 1
+    await shared.close()
+
+
+async def test_doors_that_are_closed_as_they_open_stay_closed() -> None:
+    app = web.Application()
+    service, runner = setup(app, "", settings=Settings()), runner_of(app)
+    await runner.setup()
+    ports, port = open_ports(HOST, 0, 2)
+    doors = Doors([[one.detach() for one in place] for place in ports], None)
+    doors.open(connections_of(runner, service))
+    opening = asyncio.create_task(doors.set((0, 1)))
+    for _ in range(2):
+        await asyncio.sleep(0)
+        assert not opening.done()
+    await doors.close()
+    await opening
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(HOST, port)
+    await runner.cleanup()
+    doors.forget()
+
+
+async def test_whatever_an_engine_says_the_service_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It breaks off in its greeting, and writes a line that is longer than a reader's buffer."""
+    monkeypatch.setenv("TRICAST_TOKEN_SECRET", "s" * 40)
+    program = tmp_path / "engine"
+    program.write_text(ENGINE.format(python=sys.executable, folder=tmp_path))
+    program.chmod(0o700)
+    monkeypatch.setattr(engine, "find_program", lambda: str(program))
+    one = await asyncio.to_thread(engine.Engine, tmp_path / "data")
+    try:
+        async with asyncio.timeout(20):
+            await one.start()
+    finally:
+        await one.stop()
+    variables = json.loads((tmp_path / "environment").read_text())
+    assert "PATH" in variables
+    assert "TRICAST_TOKEN_SECRET" not in variables
+
+
+ENGINE = """#!{python}
+import json, os, socket, sys
+open("{folder}/environment", "w").write(json.dumps(list(os.environ)))
+print("x" * 200_000, flush=True)
+host, port = json.load(open(sys.argv[2]))["listen"].split(":")
+with socket.create_server((host, int(port))) as server:
+    for answer in (b'INFO {{"jets', b'INFO {{"jetstream": true}}\\n'):
+        with server.accept()[0] as connection:
+            connection.sendall(answer)
+    sys.stdin.read()
+"""
 
 
 def test_a_folder_is_one_supervisors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

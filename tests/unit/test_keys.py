@@ -20,7 +20,13 @@ from tricast.errors import Unavailable
 from tricast_server.guard import keys
 from tricast_server.guard.keys import KeyRing, keys_in, name_of
 
+LOOK_AGAIN = 0.5
 A, B = pair("ES256", "a"), pair("ES256", "b")
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "LOOK_AGAIN", LOOK_AGAIN)
 
 
 def key_set(*members: Any) -> str:
@@ -119,9 +125,57 @@ class TestKeysThatChange:
             found = await asyncio.gather(*(names(made, kid="b") for _ in range(20)))
             assert found == [["b"]] * 20
             assert issuer.asked == 2
-            for number in range(20):
-                assert await names(made, kid=f"c{number}") == []
+            started = asyncio.get_running_loop().time()
+            found = await asyncio.gather(*(names(made, kid=f"c{number}") for number in range(20)))
+            assert found == [[]] * 20
+            assert issuer.asked == 3
+            assert asyncio.get_running_loop().time() - started > 0.8 * LOOK_AGAIN
+
+    async def test_one_that_is_new_while_others_ask_for_what_there_is_not_is_not_refused(self) -> None:
+        async with issuing(A) as issuer, ring(issuer.url) as (made, _):
+            assert await names(made, kid="junk") == []  # so they were read a moment ago
+            issuer.keys = [A, B]
+            junk = [asyncio.create_task(names(made, kid=f"junk{number}")) for number in range(10)]
+            assert await names(made, kid="b") == ["b"]
+            assert await asyncio.gather(*junk) == [[]] * 10
+            assert issuer.asked == 3
+
+    async def test_one_that_something_else_brings_is_not_waited_for_any_longer(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(keys, "LOOK_AGAIN", 50.0)
+        async with issuing(A) as issuer, ring(issuer.url, every=0.2) as (made, _):
+            assert await names(made, kid="junk") == []
+            issuer.keys = [A, B]
+            async with asyncio.timeout(10):
+                assert await names(made, kid="b") == ["b"]
+
+    async def test_only_so_many_wait(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(keys, "WAITING_MAX", 5)
+        async with issuing(A) as issuer, ring(issuer.url) as (made, _):
+            asked = (names(made, kid=f"c{number}") for number in range(8))
+            found = await asyncio.gather(*asked, return_exceptions=True)
+            assert found[:5] == [[]] * 5
+            assert [type(one) for one in found[5:]] == [Unavailable] * 3
+            assert await names(made, kid="a") == ["a"]
+
+    async def test_an_address_that_sends_on_to_another_is_in_trouble(self, caplog: pytest.LogCaptureFixture) -> None:
+        async with issuing(A) as issuer:
+            issuer.status, issuer.location = 302, issuer.url.replace("jwks", "other")
+            async with ring(issuer.url) as (made, _):
+                with pytest.raises(Unavailable):
+                    await names(made, kid="a")
             assert issuer.asked == 2
+        assert "HTTP status 302" in caplog.text
+
+    async def test_one_that_stands_there_twice_is_revoked_as_any_other(self, tmp_path: Path) -> None:
+        file = tmp_path / "keys"
+        file.write_text(key_set(A.jwk, A.jwk))
+        async with ring(str(file), every=0.1) as (made, changes):
+            found = await made.find("ES256", "a")
+            file.write_text(key_set(B.jwk))
+            await eventually(lambda: bool(changes))
+            assert [key.revoked for key in found] == [True]
 
     async def test_one_who_asks_may_give_up_without_the_others(self) -> None:
         async with issuing(A) as issuer, ring(issuer.url) as (made, _):

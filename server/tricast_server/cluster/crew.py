@@ -67,6 +67,7 @@ class Crew:
         self._places = [Place(number) for number in range(len(ports))]
         self._children: set[Child] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._ending = False
 
     async def start(self) -> None:
         """Returns when all serve. Raises CannotStart."""
@@ -99,6 +100,7 @@ class Crew:
 
     async def end(self, hurry: asyncio.Event) -> None:
         """Has all of them drain; with `hurry` it ends at once. No worker is left."""
+        self._ending = True
         for child in self._children:
             child.signal(signal.SIGTERM)
         await self._all_ended(self._patience, hurry)
@@ -126,10 +128,12 @@ class Crew:
 
     async def _keep(self, place: Place) -> None:
         while True:
-            if place.worker is not None:
-                await first_of(place.worker.leaving, place.wanted)
-                if place.worker.leaving.is_set():
-                    await self._lost(place, place.worker)
+            worker = place.worker
+            if worker is not None:
+                await first_of(worker.leaving, place.wanted)
+                if worker.leaving.is_set():
+                    self._lost(place, worker)
+                    await self._pause(place)
             renewal, place.renewal = place.renewal, None
             place.wanted.clear()
             fresh = await self._replace(place)
@@ -139,7 +143,9 @@ class Crew:
                 await self._pause(place)
 
     async def _replace(self, place: Place) -> bool:
-        """A new worker takes the place, and the old one, if there is one, leaves. False where none comes up."""
+        """A new worker takes the place, and the old one, if there is one, leaves. False where none comes up, or the
+        new one is gone before the old one.
+        """
         try:
             worker = await self._bring(place)
         except CannotStart as error:
@@ -149,12 +155,21 @@ class Crew:
         self._seat(place, worker)
         if old is not None:
             old.signal(signal.SIGTERM)
-            await self._part(old)
-        return True
+            self._spawn(self._part(old))
+            await first_of(old.ended, worker.leaving)
+        return not worker.leaving.is_set()
 
-    async def _lost(self, place: Place, worker: Child) -> None:
-        """It has ended, or somebody else has told it to."""
+    async def _watch(self, place: Place, worker: Child) -> None:
+        """At once, whatever else goes on in that place: a new worker, that is to replace this one, may need long."""
+        await worker.leaving.wait()
+        self._lost(place, worker)
+
+    def _lost(self, place: Place, worker: Child) -> None:
+        """It has ended, or somebody else has told it to. Not where another one has taken its place already."""
+        if place.worker is not worker or self._ending:
+            return
         place.worker = None
+        place.state = "starting"
         self._share()
         place.restarts += 1
         self._spawn(self._part(worker))
@@ -162,7 +177,6 @@ class Crew:
             log.warning("worker %s %s; another one takes its place", place.name, worker.how_it_ended)
         else:
             log.info("worker %s leaves; another one takes its place", place.name)
-        await self._pause(place)
 
     async def _pause(self, place: Place) -> None:
         """As long as it should be before the next start."""
@@ -196,6 +210,7 @@ class Crew:
         place.state = "serving"
         place.backoff.up(asyncio.get_running_loop().time())
         self._share()
+        self._spawn(self._watch(place, worker))
 
     def _share(self) -> None:
         """Tells each on whose sockets it is to accept."""
@@ -246,7 +261,7 @@ class Crew:
         self._spawn(answer())
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Work that ends by itself, soon."""
+        """Work that ends by itself, with the workers at the latest."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -34,6 +34,11 @@ STOP_TIMEOUT = guard.STOP_TIMEOUT + 2.0
 SYNC_INTERVAL = "1s"
 """What a power cut can cost of a log that is to be kept. The engine's own default is two minutes."""
 PAYLOAD_MAX = 2 * 2**20
+ENVIRONMENT = (
+    *("PATH", "HOME", "USER", "TMPDIR", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH"),
+    *("GOMAXPROCS", "GOMEMLIMIT", "GOGC", "GODEBUG"),  # how much of the machine the engine may take
+)
+"""What the engine is given of ours."""
 _SAID = re.compile(r"\[\d+\] \[(\w+)\] (.*)")
 RETRY_MAX = 5.0
 _LAST_WORDS = 5
@@ -97,6 +102,7 @@ class Engine:
                 *(self._program, "-c", str(self._config)),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=theirs,  # not asyncio's own pipe: it would hold the guard's end back until the engine's
+                env=_environment(),
                 pass_fds=(self.home.lock,),
                 start_new_session=True,  # a Ctrl-C is for the supervisor alone
             )
@@ -175,14 +181,20 @@ class Engine:
         try:
             async with asyncio.timeout(1.0):
                 head, _, info = (await reader.readline()).partition(b" ")
-        except (OSError, TimeoutError):
+            return head == b"INFO" and bool(json.loads(info).get("jetstream"))
+        except (OSError, TimeoutError, ValueError):  # nothing yet, or half a line as it ends
             return False
         finally:
             writer.close()
-        return head == b"INFO" and bool(json.loads(info).get("jetstream"))
 
     async def _listen(self, output: asyncio.StreamReader) -> None:
-        async for line in output:
+        while True:
+            try:
+                line = await output.readline()
+            except ValueError:  # longer than the reader's buffer, which has dropped it
+                continue
+            if not line:
+                return
             text = line.decode(errors="replace").strip()
             known = _SAID.fullmatch(text)
             self._last_words.append(known[2] if known else text)
@@ -191,6 +203,11 @@ class Engine:
 
     def _said(self) -> str:
         return "; ".join(self._last_words) or "it said nothing"
+
+
+def _environment() -> dict[str, str]:
+    """Not all of ours, which may have secrets in it."""
+    return {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
 
 
 async def _reading(pipe: int) -> tuple[asyncio.StreamReader, asyncio.ReadTransport]:

@@ -7,27 +7,57 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Generic, TypeVar
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from tricast.wire.cursor import Cursor
 from tricast_server import metrics
+from tricast_server.bus.tasks import end_task
 from tricast_server.cluster.channel import Channel
 from tricast_server.overview import Alone, Overview
 
 WORKER_TIMEOUT = 1.0
 SUPERVISOR_TIMEOUT = 2.0
+FRESH = 1.0
+"""Seconds for which an answer is given again: to make one costs every worker something, and anybody may ask."""
 LEAVING = "leaving"
 
 Answer = dict[str, Any]
 """What the supervisor says of one worker: worker, pid, state, restarts; and where it answered its stats and metrics."""
 
 
+T = TypeVar("T")
+
+
+class Shared(Generic[T]):
+    """What `find` finds, for all who ask until FRESH seconds later; it runs once at a time."""
+
+    def __init__(self, find: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        self._find = find
+        self._finding: asyncio.Task[T] | None = None
+        self._until = 0.0
+
+    async def get(self) -> T:
+        """Raises what `find` raises. Cancelling one of those who ask leaves it to the others."""
+        if self._finding is None or (self._finding.done() and asyncio.get_running_loop().time() >= self._until):
+            self._finding = asyncio.create_task(self._found())
+        return await asyncio.shield(self._finding)
+
+    async def close(self) -> None:
+        if self._finding is not None and not self._finding.done():
+            await end_task(self._finding)
+
+    async def _found(self) -> T:
+        found = await self._find()
+        self._until = asyncio.get_running_loop().time() + FRESH
+        return found
+
+
 class Together(Overview):
-    """The figures of all workers, with their totals."""
+    """The figures of all workers, with their totals, which are up to FRESH seconds old. `close` when nobody asks."""
 
     def __init__(self, name: str, own: Alone, channel: Channel) -> None:
         self._name = name
@@ -35,6 +65,8 @@ class Together(Overview):
         self._channel = channel
         self._numbers = itertools.count(1)
         self._asked: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._stats = Shared(self._new_stats)
+        self._metrics = Shared(self._new_metrics)
 
     def told(self, number: int, answer: dict[str, Any]) -> None:
         """The supervisor's answer has come: the workers', and what it says besides."""
@@ -43,12 +75,23 @@ class Together(Overview):
             future.set_result(answer)
 
     async def stats(self) -> dict[str, Any]:
+        return await self._stats.get()
+
+    async def metrics(self) -> str:
+        return await self._metrics.get()
+
+    async def close(self) -> None:
+        await self._stats.close()
+        await self._metrics.close()
+
+    async def _new_stats(self) -> dict[str, Any]:
         answer = await self._ask()
         workers = answer.pop("workers")
         return {**total(workers, await self._own.stats()), **answer}
 
-    async def metrics(self) -> str:
-        return merged((await self._ask())["workers"])
+    async def _new_metrics(self) -> str:
+        workers = (await self._ask())["workers"]
+        return await asyncio.to_thread(merged, workers)  # to read and write all that text takes a while
 
     async def _ask(self) -> dict[str, Any]:
         number = next(self._numbers)

@@ -1,4 +1,4 @@
-"""What a signal means to the supervisor."""
+"""What a signal means to `tricast serve`: to its supervisor, or to one process alone."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import signal
 class Signals:
     """From now on in place of what they did before. `stop`: SIGTERM or SIGINT; `hurry`: another one; `renew`: SIGHUP.
 
-    A terminal that is closed sends SIGHUP too. Where there was one and is none any more, it means stop.
+    A terminal that is closed sends SIGHUP too. Where there was one and is none any more, it means stop, unless SIGHUP
+    was ignored at first, as `nohup` has it.
     """
 
     def __init__(self) -> None:
         self.stop = asyncio.Event()
         self.hurry = asyncio.Event()
         self.renew = asyncio.Event()
-        self._had_terminal = _has_terminal()
+        self._had_terminal = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN and _has_terminal()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end)

@@ -93,7 +93,7 @@ class Supervisor:
             if await crew.renew():
                 log.info("all workers are new")
             else:
-                log.warning("the other workers stay")
+                log.warning("a new worker does not come up; those that serve stay")
 
     async def _end(self, signals: Signals) -> None:
         for place in self._ports:
@@ -120,8 +120,8 @@ class Supervisor:
         )
 
     def _orders(self, name: str) -> dict[str, Any]:
-        settings = asdict(replace(self._settings, node=f"{self._settings.node}-{name}"))
-        return {"settings": settings, "tls": self._plan.tls, "log": self._plan.log}
+        settings = replace(self._settings.shared_by(self._plan.workers), node=f"{self._settings.node}-{name}")
+        return {"settings": asdict(settings), "tls": self._plan.tls, "log": self._plan.log}
 
     def _about_engine(self) -> dict[str, Any]:
         engine = self._engine

@@ -45,6 +45,7 @@ class Doors:
         self._tls = tls
         self._connections: Connections | None = None
         self._open: dict[int, list[asyncio.Server]] = {}
+        self._closed = False
 
     def open(self, connections: Connections) -> None:
         self._connections = connections
@@ -56,13 +57,21 @@ class Doors:
                 server.close()
         if self._connections is not None:
             for place in wanted - self._open.keys():
-                # Of a copy, which the server closes: the socket itself lives as long as anybody has it.
-                self._open[place] = [
-                    await accept(self._connections, tls=self._tls, sock=one.dup()) for one in self._ports[place]
-                ]
+                await self._accept(self._connections, place)
+
+    async def _accept(self, connections: Connections, place: int) -> None:
+        servers = self._open[place] = []
+        for one in () if self._closed else self._ports[place]:
+            # Of a copy, which the server closes: the socket itself lives as long as anybody has it.
+            server = await accept(connections, tls=self._tls, sock=one.dup())
+            if self._closed:  # meanwhile: nobody else knows of this one
+                server.close()
+                return
+            servers.append(server)
 
     async def close(self) -> None:
-        """For good."""
+        """For good, also where `set` goes on."""
+        self._closed = True
         await self.set(())
         for place in self._ports:
             for one in place:
@@ -99,6 +108,7 @@ class Worker:
                 await self._serve()
         finally:
             await end_task(listener)
+            await self._together.close()
 
     async def _comes_up(self) -> bool:
         """False where it was stopped before."""

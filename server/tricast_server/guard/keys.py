@@ -1,7 +1,7 @@
 """The public keys that tokens may be signed with: a JSON Web Key Set (RFC 7517) or PEM, from a file or an address.
 
 They change: an issuer adds one, signs with it, and takes the old one away. So they are read again every few minutes,
-and at once when a token names a key that is not known, though not more often than every few seconds.
+and when a token names a key that is not known: at once, or after a few seconds where that was done a moment ago.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,6 +36,9 @@ RETRY = 10.0
 """Seconds until keys that could not be read are read again."""
 LOOK_AGAIN = 5.0
 """Seconds between two readings that unknown keys bring about: anyone can make a token that names one."""
+WAITING_MAX = 256
+"""Requests that wait for such a reading at the same time."""
+ALGORITHMS = ("RS256", "ES256", "EdDSA")
 RSA_BITS_MIN = 2048
 _PEM = re.compile(r"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----", re.DOTALL)
 
@@ -51,7 +55,7 @@ class Key:
 
 
 class KeyRing:
-    """`source` is a path or an http(s) address, read again after `every` seconds. `on_change` is called where a key
+    """`source` is a path or an address, read again after `every` seconds. `on_change` is called where a key
     was taken away. For one event loop; `start` before use, `close` after.
     """
 
@@ -63,6 +67,12 @@ class KeyRing:
         self._loaded = False
         self._failing = False
         self._look_again_at = 0.0
+        self._read_at = -math.inf
+        """When the last reading that has ended began."""
+        self._was_read = asyncio.Event()
+        """Set for a moment whenever one has ended."""
+        self._waiting = 0
+        self._looking: asyncio.Task[None] | None = None
         self._reading: asyncio.Task[None] | None = None
         self._keeping: asyncio.Task[None] | None = None
 
@@ -76,19 +86,26 @@ class KeyRing:
 
     async def close(self) -> None:
         """Idempotent."""
-        for task in (self._keeping, self._reading):
+        for task in (self._keeping, self._looking, self._reading):
             if task is not None:
                 await end_task(task)
-        self._keeping = self._reading = None
+        self._keeping = self._looking = self._reading = None
 
     async def find(self, algorithm: str, id: str | None) -> list[Key]:
-        """Those that a token which says so may be signed with. Raises Unavailable where that cannot be told, as they
-        could not be read.
+        """Those that a token which says so may be signed with; none only after a reading that began after the call.
+        Raises Unavailable where that cannot be told, as they could not be read, or too many wait. Cancelling is safe.
         """
-        found = self._known(algorithm, id)
-        if not found:
-            await self._look_again()
-            found = self._known(algorithm, id)
+        if algorithm not in ALGORITHMS:
+            return []
+        came = asyncio.get_running_loop().time()
+        while not (found := self._known(algorithm, id)) and self._read_at < came:
+            if self._waiting >= WAITING_MAX:
+                raise Unavailable("too many tokens by unknown keys wait", retry_after=LOOK_AGAIN)
+            self._waiting += 1
+            try:
+                await self._look_again()
+            finally:
+                self._waiting -= 1
         if not found and (self._failing or not self._loaded):
             raise Unavailable("the keys of tokens cannot be read at the moment", retry_after=RETRY)
         return found
@@ -97,11 +114,17 @@ class KeyRing:
         return [key for key in self._keys if key.algorithm == algorithm and (id is None or key.id in (None, id))]
 
     async def _look_again(self) -> None:
-        """Reads them now, unless that was done a moment ago."""
-        now = asyncio.get_running_loop().time()
-        under_way = self._reading is not None and not self._reading.done()
-        if under_way or now >= self._look_again_at:
-            self._look_again_at = now + LOOK_AGAIN
+        """Returns after the next reading, or the one under way, that unknown keys or something else brings about."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look(), name="tricast keys are looked for")
+        await asyncio.shield(self._looking)
+
+    async def _look(self) -> None:
+        try:
+            async with asyncio.timeout_at(self._look_again_at):
+                await self._was_read.wait()
+        except TimeoutError:
+            self._look_again_at = asyncio.get_running_loop().time() + LOOK_AGAIN
             await self._read_now()
 
     async def _read_now(self) -> None:
@@ -117,6 +140,7 @@ class KeyRing:
 
     async def _read(self) -> None:
         """Where it fails the last keys stay: an issuer that is away must not lock everybody out."""
+        began = asyncio.get_running_loop().time()
         try:
             if is_address(self._source):
                 text = await _fetch(self._source)
@@ -133,6 +157,9 @@ class KeyRing:
                 log.info("keys of tokens can be read from %s again", name_of(self._source))
             self._failing = False
             self._take(keys)
+        self._read_at = began
+        self._was_read.set()
+        self._was_read.clear()
 
     def _take(self, keys: list[Key]) -> None:
         """Keys that were known stay the same objects: grants ask them whether they were revoked."""
@@ -147,7 +174,7 @@ class KeyRing:
 
 
 def is_address(source: str) -> bool:
-    return source.startswith(("http://", "https://"))
+    return source.lower().startswith(("http://", "https://"))
 
 
 def name_of(source: str) -> str:
@@ -167,7 +194,8 @@ async def _fetch(address: str) -> str:
     """Raises aiohttp.ClientError, OSError, ValueError."""
     timeout = aiohttp.ClientTimeout(total=FETCH_TIMEOUT)
     async with aiohttp.ClientSession(timeout=timeout, trust_env=True) as http:
-        async with http.get(address, headers={"Accept": "application/json"}) as response:
+        # Not wherever it is sent on to: that may be without TLS.
+        async with http.get(address, headers={"Accept": "application/json"}, allow_redirects=False) as response:
             if response.status != 200:
                 raise ValueError(f"HTTP status {response.status}")
             body = bytearray()
@@ -179,10 +207,14 @@ async def _fetch(address: str) -> str:
 
 
 def keys_in(text: str) -> list[Key]:
-    """The keys that can be used here, of a key set or of PEM. Raises ValueError where it is neither, or PEM has none.
+    """The keys that can be used here, each once, of a key set or of PEM.
 
-    A set may be empty: then its issuer has taken all keys away.
+    Raises ValueError where it is neither, or PEM has none. A set may be empty: then its issuer has taken all keys away.
     """
+    return list({(key.id, key.der): key for key in _keys_in(text)}.values())
+
+
+def _keys_in(text: str) -> list[Key]:
     if "-----BEGIN" in text:
         return _pem_keys(text)
     try:
