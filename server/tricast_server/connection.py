@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 
 from tricast.errors import BadRequest
 from tricast.wire import json
@@ -24,12 +24,14 @@ STEP_MAX = 5.0
 """Seconds between two looks at all connections."""
 RATE_MIN = 4096
 """Bytes per second that a client must take of its answer, on the average over the time it may take none."""
+SILENT = "silent"
 
 
 class Connections:
     """All of one listener, to which it is the protocol factory. A connection is cut when the head of its request has
     not come whole within `head_timeout` seconds of its first byte, or when its client takes too little of an answer
-    for `send_timeout` seconds. `options` are those of `web.RequestHandler`. `close` by its owner.
+    for `send_timeout` seconds; uncounted, when nothing at all has come within `head_timeout` seconds: browsers connect
+    before they know what for. `options` are those of `web.RequestHandler`. `close` by its owner.
     """
 
     def __init__(
@@ -64,7 +66,8 @@ class Connections:
         for connection in list(self.open):
             reason = connection.overdue(now)
             if reason is not None:
-                self.refusals[reason] += 1
+                if reason != SILENT:
+                    self.refusals[reason] += 1
                 connection.cut()
         self._looking = self.loop.call_later(self._step, self._look)
 
@@ -72,7 +75,7 @@ class Connections:
 class Connection(web.RequestHandler):
     """One of `Connections`. A head is waited for from the beginning, later from its first byte on."""
 
-    __slots__ = ("_all", "_answering", "_asked", "_head_since", "_slow_since", "_unread", "_wire")
+    __slots__ = ("_all", "_answering", "_asked", "_body", "_head_since", "_silent", "_slow_since", "_unread", "_wire")
 
     def __init__(self, connections: Connections, server: web.Server, options: dict[str, Any]) -> None:
         super().__init__(server, loop=connections.loop, **options)
@@ -81,6 +84,10 @@ class Connection(web.RequestHandler):
         """Whether a request is being served."""
         self._answering = False
         """Whether its answer is complete but for being taken: no more will be written meanwhile."""
+        self._body: StreamReader | None = None
+        """What is still to come of a body that nobody wanted, of the last request."""
+        self._silent = True
+        """Whether nothing has come yet."""
         self._head_since: float | None = None
         self._slow_since: float | None = None
         self._unread = 0
@@ -97,14 +104,27 @@ class Connection(web.RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._head_since is None and not self._asked and data:
+        if not self._asked and (self._silent or self._head_since is None) and self._begins_head(data):
             self._head_since = self._all.loop.time()
+            self._silent = False
         super().data_received(data)
+
+    def _begins_head(self, data: bytes) -> bool:
+        """Not so the rest of a body, nor the line ends that may come before a request (RFC 9112, 2.2). In neither case
+        it is kept for longer than any that is idle.
+        """
+        if self._body is not None:
+            if not self._body.is_eof():
+                return False
+            self._body = None
+        return bool(data.strip(b"\r\n"))
 
     def asked(self) -> None:
         """The head of a request has come."""
         self._asked = True
+        self._silent = False
         self._head_since = None
+        self._body = None
 
     def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
@@ -117,6 +137,7 @@ class Connection(web.RequestHandler):
             request.content.feed_eof()
             resp.force_close()
             self.close()
+        self._body = None if request.content.is_eof() else request.content
         return super().finish_response(request, resp, start_time)
 
     def log_access(self, request: web.BaseRequest, response: web.StreamResponse, time: float | None) -> None:
@@ -127,7 +148,7 @@ class Connection(web.RequestHandler):
     def overdue(self, now: float) -> str | None:
         """Why this connection should be cut, if it should."""
         if self._head_since is not None and now - self._head_since > self._all.head_timeout:
-            return "slow_head"
+            return SILENT if self._silent else "slow_head"
         assert self._wire is not None
         # What it has left when it is closed is not taken either: without this it would stay for as long as TCP does.
         unread = unsent(self._wire) if self._answering or self._wire.is_closing() else 0

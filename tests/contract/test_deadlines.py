@@ -81,6 +81,7 @@ async def test_a_head_that_drips_is_cut(server: Node) -> None:
 async def test_so_is_one_that_says_nothing(server: Node) -> None:
     async with Slow(server) as client:
         assert HEAD * 0.7 < await client.drip(b"") < PATIENCE / 3
+    assert not server.service.refusals  # as browsers do, who connect beforehand
 
 
 async def test_so_is_the_second_head_of_a_connection(server: Node) -> None:
@@ -93,6 +94,20 @@ async def test_so_is_the_second_head_of_a_connection(server: Node) -> None:
         await client.reading.readuntil(b"}")
         assert HEAD * 0.7 < await client.drip(request[:-1] + b"X: " + b"x" * 10_000) < PATIENCE / 3
     assert server.service.refusals == {"slow_head": 1}
+
+
+@pytest.mark.parametrize("rest", [b"x" * 10, b"\r\n"], ids=["of a body", "a line end"])
+async def test_what_comes_after_an_answer_and_begins_no_head_is_no_offence(server: Node, rest: bytes) -> None:
+    body = len(rest) if rest.strip() else 0
+    request = f"POST /no HTTP/1.1\r\nHost: {server.authority}\r\nContent-Length: {body}\r\n\r\n"
+    async with Slow(server) as client:
+        client.writing.write(request.encode())
+        await client.reading.readuntil(b"404: Not Found")
+        client.writing.write(rest)
+        await asyncio.sleep(HEAD * 2.5)
+        client.writing.write(request_head(server, "/healthz"))
+        await client.reading.readuntil(b"ok")
+    assert server.service.refusals.keys() <= {"not_found"}
 
 
 async def test_requests_in_time_may_take_their_time(server: Node) -> None:

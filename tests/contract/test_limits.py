@@ -129,22 +129,29 @@ class TestConnections:
                     pass
 
     async def test_what_is_no_trusted_proxy_is_not_believed(self, caplog: pytest.LogCaptureFixture) -> None:
-        caplog.set_level("INFO")
-        async with running(max_connections_per_address=1) as server, AsyncExitStack() as stack:
-            for _ in range(3):
-                await hold(stack, server, "ws", HERE)
-        assert caplog.text.count("without --trusted-proxy") == 1
+        with pytest.raises(AssertionError, match="no limit per address holds"):  # a warning was logged
+            async with running(max_connections_per_address=1) as server, AsyncExitStack() as stack:
+                for _ in range(3):
+                    await hold(stack, server, "ws", HERE)
+        assert caplog.text.count("Name it with --trusted-proxy") == 1
+
+    async def test_this_machine_is_limited_where_only_a_header_says_so(self) -> None:
+        async with running(**PROXY, max_connections_per_address=1) as server:
+            async with reader("ws", server, headers=from_("127.0.0.1")), reader("ws", server), reader("ws", server):
+                check(await refused(server, "ws", from_("127.0.0.1")), 429, "too_many")
 
     @pytest.mark.parametrize("transport", TRANSPORTS)
     async def test_in_all(self, transport: str) -> None:
         async with running(max_connections=3, heartbeat=0.5) as server, AsyncExitStack() as stack:
             for name in TRANSPORTS:
                 await hold(stack, server, name, HERE)
-            check(await refused(server, transport, cursor=cursor_of(server)), 503, "unavailable")
+            check(await refused(server, transport, cursor="earliest"), 503, "unavailable")
             assert server.service.refusals["connections"] == 1
+            await hold(stack, server, "poll", HERE)  # at its cursor: it was let in before
             async with Http(server) as http:  # what needs no seat goes on
+                before = cursor_of(server)
                 await http.publish("a", 1)
-                assert (await http.poll("a", cursor="earliest"))["messages"]
+                assert (await http.poll("a", cursor=before))["messages"]
 
     @pytest.mark.parametrize("path", ["/canary/ws", "/canary/sse", "/canary/poll"])
     async def test_canaries_count_too(self, path: str) -> None:
@@ -181,6 +188,13 @@ class TestRates:
                 for _ in range(5):
                     await http.get(f"/poll?wait=0&cursor={cursor_of(server)}", headers=from_(HERE))
             assert server.service.refusals == {"connect_rate": 1}
+
+    @pytest.mark.parametrize("cursor", ["nonsense", "another-1", "earliest", ""])
+    async def test_a_poll_at_no_cursor_of_this_log_is_a_connect(self, cursor: str) -> None:
+        async with running(**PROXY, connect_rate=0.5, connect_burst=1) as server, Http(server) as http:
+            path = f"/poll?wait=0&cursor={cursor}"
+            assert (await http.get(path, headers=from_(HERE))).status == 200
+            check(await http.get(path, headers=from_(HERE)), 429, "rate_limited")
 
     @pytest.mark.parametrize("transport", TRANSPORTS)
     async def test_connects_of_one_subject(self, transport: str) -> None:

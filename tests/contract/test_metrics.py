@@ -6,13 +6,16 @@ import asyncio
 import json
 import re
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.helpers import Node, eventually, running
 from tests.helpers_clients import Answer, Http, publish, reader, websocket
 from tests.helpers_raw import RawStream
 
 import tricast
+from tricast.errors import Unauthorized
 from tricast_bench.middlebox import PRESETS, Middlebox
+from tricast_server import Access
 from tricast_server.metrics import FAMILIES
 
 KIB = 2**10
@@ -192,3 +195,27 @@ async def test_no_topic_and_no_client_is_named(server: Node, http: Http) -> None
     await http.send(publish("a-secret-topic", 1), client="a-secret-client")
     async with reader("poll", server, "a-secret-topic", client="a-secret-client"):
         assert "secret" not in (await scrape(server)).text
+
+
+async def by_token(access: Access) -> str | None:
+    if access.token is None:
+        raise Unauthorized("who are you?")
+    return access.token
+
+
+@pytest.mark.parametrize("path", ["/stats", "/metrics"])
+async def test_where_an_application_asks_who_comes_it_is_asked_here_too(path: str) -> None:
+    through = {"X-Forwarded-For": "192.0.2.1"}
+    async with running(authorise=by_token) as server, Http(server) as http:
+        assert (await http.get(path, headers=through)).status == 401
+        assert (await http.get(path, headers={**through, "Authorization": "Bearer anna"})).status == 200
+        assert (await http.get(path)).status == 200
+
+
+async def test_what_strangers_complain_of_is_not_counted() -> None:
+    async with running(authorise=by_token) as server, Http(server) as http:
+        assert (await http.get("/poll?why=ws-silent")).status == 401
+        before = server.service.tally.fallbacks.copy()
+        assert (await http.get("/poll?why=ws-silent&token=anna")).status == 200
+        assert not before
+        assert server.service.tally.fallbacks.total() == 1

@@ -263,6 +263,17 @@ async def test_cancelled_appends_leave_the_others_alone(server: Server) -> None:
         assert {receipt.at.offset for receipt in kept} <= set(tail.offsets)
 
 
+async def test_however_many_ask_what_there_is_the_engine_is_asked_a_few_times(server: Server, admin: Any) -> None:
+    async with opened(server.url) as backplane:
+        receipt = await append(backplane)
+        await admin.config_resetstat()
+        answers = await asyncio.gather(*(backplane.bounds() for _ in range(3000)))
+        assert {answer.end for answer in answers} == {receipt.at.offset}
+        calls = sum(stat["calls"] for name, stat in (await admin.info("commandstats")).items() if "eval" in name)
+        assert calls < 100  # with the looks of its own
+        assert backplane.up
+
+
 # Addresses
 
 

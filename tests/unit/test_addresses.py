@@ -17,11 +17,11 @@ ADDRESSES = st.ip_addresses(v=4, network="203.0.113.0/24") | st.ip_addresses(v=6
 
 
 def x_forwarded_for(*lines: str, peer: str = PROXY, trusted: tuple[str, ...] = TRUSTED) -> str:
-    return Addresses(trusted).behind(peer, lines)
+    return Addresses(trusted).named(peer, lines) or peer
 
 
 def forwarded(*lines: str, peer: str = PROXY, trusted: tuple[str, ...] = TRUSTED) -> str:
-    return Addresses(trusted, FORWARDED).behind(peer, lines)
+    return Addresses(trusted, FORWARDED).named(peer, lines) or peer
 
 
 @pytest.mark.parametrize(

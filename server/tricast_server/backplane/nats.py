@@ -23,6 +23,7 @@ from tricast_server.backplane.base import Backplane, Bounds, Deliver, Publicatio
 from tricast_server.backplane.nats_link import FAULTS, Link
 from tricast_server.backplane.nats_stream import Life, Stream, Witness, message_id
 from tricast_server.backplane.nats_tail import Tail
+from tricast_server.backplane.shared import Shared
 from tricast_server.backplane.stored import dump, load
 from tricast_server.bus.log import Retention
 from tricast_server.bus.tasks import end_task
@@ -65,6 +66,7 @@ class NatsBackplane(Backplane):
         self._witness = Witness()
         self._wall = wall
         self._tails: list[Tail] = []
+        self._state = Shared(self._ask_state)
         self._link: Link | None = None
         self._life: Life | None = None
         self._tried = asyncio.Event()
@@ -112,6 +114,9 @@ class NatsBackplane(Backplane):
         return Bounds(tail.epoch, tail.start, max(life.end, tail.offset))
 
     async def bounds(self) -> Bounds:
+        return await self._state.ask()
+
+    async def _ask_state(self) -> Bounds:
         link, _ = await self._usable()
         life = await self._look(link)
         return Bounds(life.epoch, life.start, max(life.start, life.end))
@@ -121,6 +126,7 @@ class NatsBackplane(Backplane):
         for tail in self._tails:
             tail.end()
         self._tails.clear()
+        await self._state.close()
         if self._keeper is not None:
             await end_task(self._keeper)
             self._keeper = None

@@ -25,6 +25,7 @@ from tricast_server.backplane.base import KEPT_COUNT, Backplane, Bounds, Deliver
 from tricast_server.backplane.redis_client import client_of
 from tricast_server.backplane.redis_store import Draft, Outcome, Refused, Seen, Store
 from tricast_server.backplane.redis_tail import Tail, follow
+from tricast_server.backplane.shared import Shared
 from tricast_server.bus.log import Retention
 from tricast_server.bus.tasks import end_task
 
@@ -71,7 +72,7 @@ class RedisBackplane(Backplane):
         self._doubt = asyncio.Event()
         self._back = asyncio.Event()
         self._back.set()  # until it is known better
-        self._asking = asyncio.Lock()
+        self._state = Shared(self._ask_state)
         self._tails: list[Tail] = []
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -108,14 +109,7 @@ class RedisBackplane(Backplane):
 
     async def bounds(self) -> Bounds:
         self._begin()
-        try:
-            async with asyncio.timeout(APPEND_TIMEOUT), self._asking:
-                return await self._store.state(self._seen)
-        except TimeoutError:
-            self._lost()
-            raise Unavailable("the log's engine does not answer", retry_after=1.0) from None
-        except Unavailable as error:
-            raise self._away(error) from None
+        return await self._state.ask()
 
     async def close(self) -> None:
         self._closed = True
@@ -123,6 +117,7 @@ class RedisBackplane(Backplane):
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             await end_task(task)
+        await self._state.close()
         self._fail(self._jobs, "the bus is closed")
         await self._store.close()
 
@@ -139,6 +134,17 @@ class RedisBackplane(Backplane):
         return lambda records: None if self._closed else deliver(records)
 
     # What is known of the engine
+
+    async def _ask_state(self) -> Bounds:
+        self._begin()  # whoever waited for one that failed need not wait for another
+        try:
+            async with asyncio.timeout(APPEND_TIMEOUT):
+                return await self._store.state(self._seen)
+        except TimeoutError:
+            self._lost()
+            raise Unavailable("the log's engine does not answer", retry_after=1.0) from None
+        except Unavailable as error:
+            raise self._away(error) from None
 
     def _learn(self, seen: Seen) -> None:
         if seen.epoch != self._seen.epoch or seen.offset > self._seen.offset:

@@ -27,6 +27,7 @@ SITE_PREFIX = 64
 """Bits of an IPv6 address that tell one customer from another: the rest is the customer's to choose."""
 
 _ADDRESS: web.RequestKey[str] = web.RequestKey("tricast_address", str)
+_NAMED: web.RequestKey[bool] = web.RequestKey("tricast_address_named", bool)
 # One pair of an element (RFC 7239, 4), and what may stand after it.
 _PAIR = re.compile(r"""[ \t]*([!#$%&'*+.^_`|~\w-]+)=("(?:[^"\\]|\\.)*"|[^\s";,=]*)[ \t]*(?:;|$)""", re.ASCII)
 
@@ -51,26 +52,34 @@ class Addresses:
             known = request[_ADDRESS] = self._of(request)
         return known
 
+    def key(self, request: web.Request) -> str | None:
+        """What its client is counted as: see `limit_key`."""
+        return limit_key(self.of(request), named=request[_NAMED])
+
     def undeclared(self, request: web.Request) -> bool:
         """Whether the peer says for whom it asks, and is not believed."""
         return any(name in request.headers for name in HEADERS) and not self._trusts(request.remote or UNIX)
 
     def _of(self, request: web.Request) -> str:
         peer = request.remote or UNIX
-        if not (self._networks or self._trusts_unix) or not self._trusts(peer):
-            return peer
-        return self.behind(peer, request.headers.getall(self._header, ()))
+        named = None
+        if (self._networks or self._trusts_unix) and self._trusts(peer):
+            named = self.named(peer, request.headers.getall(self._header, ()))
+        request[_NAMED] = named is not None
+        return named or peer
 
-    def behind(self, peer: str, lines: Iterable[str]) -> str:
-        """The client's address, by what `lines`, all headers of that name, say of a `peer`."""
+    def named(self, peer: str, lines: Iterable[str]) -> str | None:
+        """The client's address, by what `lines`, all headers of that name, say of a `peer`; None where they name none,
+        or nobody believes this peer.
+        """
         entries = _forwarded(lines) if self._header == FORWARDED else _x_forwarded_for(lines)
-        address = peer
-        while self._trusts(address):
+        named: str | None = None
+        while self._trusts(named or peer):
             before = next(entries, None)
             if before is None:
                 break
-            address = str(before)
-        return address
+            named = str(before)
+        return named
 
     def _is_trusted(self, address: str) -> bool:
         if address == UNIX:
@@ -111,14 +120,15 @@ def parse(text: str) -> Address | None:
 
 
 @lru_cache(4096)
-def limit_key(address: str) -> str | None:
+def limit_key(address: str, *, named: bool = False) -> str | None:
     """What an address is counted as by the limits per address: of IPv6 its network. None where it is not limited.
 
     That is this machine itself, also over a Unix domain socket: it is either not a stranger or a proxy that nobody
-    declared, whose clients must not be taken for one.
+    declared, whose clients must not be taken for one. Not so where a header `named` the address: anybody inside a
+    network that is trusted can write that.
     """
     parsed = parse(address)
-    if parsed is None or parsed.is_loopback:
+    if parsed is None or (parsed.is_loopback and not named):
         return None
     if isinstance(parsed, IPv6Address):
         return str(ip_network((parsed, SITE_PREFIX), strict=False))

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 from aiohttp import web
 
 from tricast.errors import CommandError, RateLimited, TooMany, Unavailable
-from tricast_server.guard.addresses import Addresses, limit_key
+from tricast_server.guard.addresses import UNIX, Addresses, limit_key
 from tricast_server.guard.buckets import Buckets
 from tricast_server.guard.overload import Overload
 from tricast_server.settings import Settings
@@ -25,6 +25,8 @@ BURST = 10.0
 """Seconds whose worth may come at once, where the burst is not given."""
 COME_AGAIN = (1.0, 5.0)
 """Seconds: each is told another time, so that they do not all come at once."""
+TELL_AGAIN = 3600.0
+"""Seconds between two warnings of one kind: the first may have been caused by a stranger who made a header up."""
 NO_SEAT: AbstractContextManager[None] = nullcontext()
 
 
@@ -41,7 +43,7 @@ class Limits:
         self._by_addresses = bool(self._most_per_address or self._connects or self._publishes)
         self._watches = bool(settings.max_lag or settings.max_memory)
         self._clock = clock
-        self._told = False
+        self._told: dict[bool, float] = {}
         self._seats = 0
         self._by_address: dict[str, int] = {}
 
@@ -49,10 +51,10 @@ class Limits:
         """Somebody new comes. Raises RateLimited, Unavailable."""
         if self._watches and (reason := self.overload.reason(self._clock())) is not None:
             raise _refused(Unavailable("this node has more to do than it can", retry_after=_later()), reason)
-        address = self.addresses.of(request)  # also for the log
-        if self._by_addresses and limit_key(address) is None:
-            self._tell_of_proxy(request)
-        if self._connects is not None and (key := limit_key(address)) is not None:
+        key = self.addresses.key(request)  # the address also for the log
+        if self._by_addresses and self.addresses.undeclared(request):
+            self._tell_of_proxy(request.remote or UNIX)
+        if self._connects is not None and key is not None:
             self._take(self._connects, (key,), "connect_rate", "connects")
 
     def connect_as(self, subject: str | None) -> None:
@@ -64,21 +66,26 @@ class Limits:
         """Raises RateLimited."""
         if self._publishes is None:
             return
-        key = limit_key(self.addresses.of(request))
+        key = self.addresses.key(request)
         keys: tuple[str, ...] = () if key is None else (key,)
         if subject is not None:
             keys += (_subject_key(subject),)
         self._take(self._publishes, keys, "publish_rate", "publishes")
 
-    def seat(self, request: web.Request) -> AbstractContextManager[None]:
-        """For as long as a connection is held. Entering it raises TooMany or Unavailable where all are taken."""
+    def seat(self, request: web.Request, *, goes_on: bool = False) -> AbstractContextManager[None]:
+        """For as long as a connection is held. Entering it raises TooMany or Unavailable where all are taken.
+
+        A poll that `goes_on` was let in before, and between two polls somebody else may have come: it is refused only
+        at twice as many, which are more than were ever let in.
+        """
         if not (self._most or self._most_per_address):
             return NO_SEAT
-        return _Seat(self, limit_key(self.addresses.of(request)) if self._most_per_address else None)
+        most = 2 * self._most if goes_on else self._most
+        return _Seat(self, self.addresses.key(request) if self._most_per_address else None, most)
 
-    def sit(self, key: str | None) -> None:
+    def sit(self, key: str | None, most: int) -> None:
         """Raises TooMany, Unavailable. See `seat`."""
-        if self._most and self._seats >= self._most:
+        if most and self._seats >= most:
             # Not the client's doing, and another node may have room: a proxy may ask one at this status.
             message = f"this node has {self._seats} connections, and no more are allowed"
             raise _refused(Unavailable(message, retry_after=_later()), "connections")
@@ -98,13 +105,18 @@ class Limits:
             if not self._by_address[key]:
                 del self._by_address[key]
 
-    def _tell_of_proxy(self, request: web.Request) -> None:
-        """Once, where a proxy on this machine was not declared: its clients go without limits."""
-        if not self._told and self.addresses.undeclared(request):
-            self._told = True
-            log.info(
-                "a proxy asks from this machine: without --trusted-proxy no limit per address holds for its clients"
-            )
+    def _tell_of_proxy(self, peer: str) -> None:
+        """Of a proxy that was not declared, which would otherwise be found out when it is too late."""
+        here = limit_key(peer) is None
+        now = self._clock()
+        if now < self._told.get(here, now):
+            return
+        self._told[here] = now + TELL_AGAIN
+        if here:
+            holds = "no limit per address holds for its clients"
+        else:
+            holds = "all its clients count as one address, and share its limits"
+        log.warning("%s says that it asks for others: if it is a proxy, %s. Name it with --trusted-proxy", peer, holds)
 
     def _take(self, buckets: Buckets, keys: tuple[str, ...], reason: str, what: str) -> None:
         wait = buckets.take(keys, self._clock())
@@ -115,14 +127,15 @@ class Limits:
 
 
 class _Seat(AbstractContextManager[None]):
-    __slots__ = ("_key", "_limits")
+    __slots__ = ("_key", "_limits", "_most")
 
-    def __init__(self, limits: Limits, key: str | None) -> None:
+    def __init__(self, limits: Limits, key: str | None, most: int) -> None:
         self._limits = limits
         self._key = key
+        self._most = most
 
     def __enter__(self) -> None:
-        self._limits.sit(self._key)
+        self._limits.sit(self._key, self._most)
 
     def __exit__(self, *error: object) -> None:
         self._limits.rise(self._key)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 
 from tricast_server.usage import usage
 
+log = logging.getLogger("tricast_server.refusals")
 STEP = 0.1
 HOLD = 1.0
 """Seconds for which once late is late: with work piled up, one step in time says little."""
 MEMORY_STEP = 1.0
+ENOUGH_LESS = 0.95
+"""Of `max_memory`, where it ends: else it would begin and end with each look."""
 
 
 class Overload:
@@ -52,6 +56,23 @@ class Overload:
                 self._late_until = now + HOLD
 
     async def _watch_memory(self) -> None:
+        blind = False
         while True:
-            self._full = (await asyncio.to_thread(usage)).get("memory", 0) > self._max_memory
+            try:
+                self._weigh(int((await asyncio.to_thread(usage)).get("memory", 0)))
+                blind = False
+            except Exception:  # it may be better the next time, and nobody would see that the watcher has ended
+                if not blind:
+                    log.exception("what memory this process has cannot be found out")
+                blind = True
             await asyncio.sleep(MEMORY_STEP)
+
+    def _weigh(self, memory: int) -> None:
+        full = memory > self._max_memory * (ENOUGH_LESS if self._full else 1.0)
+        if full == self._full:
+            return
+        self._full = full
+        if full:
+            log.warning("%d bytes of memory, more than --max-memory: new connects are refused until it is less", memory)
+        else:
+            log.info("%d bytes of memory: new connects are taken again", memory)

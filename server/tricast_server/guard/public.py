@@ -7,18 +7,20 @@ import socket
 
 from aiohttp import web
 
-from tricast_server.guard.authorise import Access, bearer_token
+from tricast_server.guard.authorise import Access, allow_all, bearer_token
 from tricast_server.service import Service
 
 FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
 """Headers by which a proxy says that somebody else asks."""
 UNGUARDED = (
     "{host} can be reached from other machines, and anyone there could read and publish everything.\n"
-    "Either ask for tokens:\n"
+    "Either ask for tokens, which are made with a secret of yours. Say this, then start the server again:\n"
     '    export TRICAST_TOKEN_SECRET="$(openssl rand -base64 32)"\n'
-    "    tricast token --sub me --subscribe '**' --publish '**'    makes one\n"
-    "or say that it is meant to be open to all: --public (TRICAST_PUBLIC=1).\n"
-    "Behind a proxy on this machine, --host 127.0.0.1 is enough."
+    "With the same secret, this makes one that holds for an hour, for `tricast sub`, `tricast pub` and others:\n"
+    "    export TRICAST_TOKEN=\"$(tricast token --sub me --subscribe '**' --publish '**')\"\n"
+    "Or say that it is meant to be open to all: --public (TRICAST_PUBLIC=1).\n"
+    "Either way, say what others call it: --allow-host bus.example.com, or its address.\n"
+    "Behind a proxy on this machine: --host 127.0.0.1. Without tokens, whoever it lets in may do everything, too."
 )
 
 
@@ -36,10 +38,10 @@ def is_loopback(host: str) -> bool:
 
 
 async def check_private(request: web.Request, service: Service) -> None:
-    """For `/stats` and `/metrics`: where tokens are asked for, one is wanted here too, whatever it allows, except from
-    this machine without a proxy. Raises Unauthorized.
+    """For `/stats` and `/metrics`: where it is asked who comes, by token or by the application's own `authorise`, it is
+    asked here too, without topics, except from this machine without a proxy. Raises Unauthorized, Forbidden.
     """
-    if service.tokens is None or _is_here(request):
+    if service.authorise is allow_all or _is_here(request):
         return
     access = Access(what="subscribe", topics=(), client="", token=bearer_token(request), request=request)
     await service.admit(access)

@@ -29,7 +29,8 @@ class Start(NamedTuple):
 class Entrance(NamedTuple):
     """Somebody who may connect: what they asked for, who they are, and where they begin.
 
-    `cursor` as it was given: None where none was, or where `last` stands in its place.
+    `cursor` as it was given: None where none was, or where `last` stands in its place. `goes_on`: it is of this epoch,
+    so whoever has it was here before.
     """
 
     params: Params
@@ -39,15 +40,26 @@ class Entrance(NamedTuple):
     grant: Grant
     view: View
     start: Start
+    goes_on: bool
 
 
 async def enter(
-    request: web.Request, service: Service, *, format: str | None = None, cursor: str | None = None
+    request: web.Request,
+    service: Service,
+    *,
+    format: str | None = None,
+    cursor: str | None = None,
+    polls: bool = False,
 ) -> Entrance:
-    """What every transport does first. `format` and `cursor` go before those of the query. Raises CommandError."""
+    """What every transport does first. `format` and `cursor` go before those of the query. Where it `polls`, and does
+    not go on with what has been let in, it is a connect, which other transports count themselves. Raises CommandError.
+    """
     params, given = params_of(request, service.settings, format=format)
-    if "why=" in request.rel_url.raw_query_string and (why := request.query.get("why")):
-        service.tally.fell_back(why)
+    asked = cursor or given
+    known = Cursor.parse(asked) if asked else None
+    goes_on = known is not None and known.epoch == service.bus.log.epoch
+    if polls and not goes_on:
+        service.limits.connect(request)
     client = params.client or new_client()
     token = bearer_token(request)
     grant = NOBODY
@@ -56,14 +68,16 @@ async def enter(
             what="subscribe", topics=without_inboxes(params.topics), client=client, token=token, request=request
         )
         grant = await service.admit(access)
-    asked = cursor or given
-    known = Cursor.parse(asked) if asked else None
+    if "why=" in request.rel_url.raw_query_string and (why := request.query.get("why")):
+        service.tally.fell_back(why)
+    if polls and not goes_on:
+        service.limits.connect_as(grant.subject)
     if known is not None and known.epoch == service.bus.log.epoch and known.offset <= service.bus.log.head:
         start = Start(known, known)
     else:
         start = await locate(service.bus, params.topics, asked, known, params.last)
     view = params.view if params.echo else View(params.topics, Identity(client, grant.subject))
-    return Entrance(params, client, asked, token, grant, view, start)
+    return Entrance(params, client, asked, token, grant, view, start, goes_on)
 
 
 async def locate(bus: Bus, topics: tuple[str, ...], cursor: str | None, parsed: Cursor | None, last: int) -> Start:

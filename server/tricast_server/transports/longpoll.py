@@ -99,10 +99,10 @@ _TEXT_BATCH = _TextBatch()
 async def handle(request: web.Request, service: Service) -> web.StreamResponse:
     """One poll. Without a cursor it is answered at once with hello; else when there is something, or time is up."""
     bus = service.bus
-    params, client, cursor, _, grant, view, start = await enter(request, service)
-    if cursor in (None, EARLIEST):  # the others go on with what has been let in
-        service.limits.connect(request)
-        service.limits.connect_as(grant.subject)
+    params, client, cursor, _, grant, view, start, goes_on = await enter(request, service, polls=True)
+    if not goes_on:
+        with service.limits.seat(request):
+            pass  # only whether there is one: from its next poll on it counts as somebody who was let in
     waits = cursor is not None and params.wait > 0 and not bus.draining
     with service.connected("poll"):
         part = bus.read(view, start.cursor, limit=params.limit, size=ANSWER_BYTES)
@@ -110,7 +110,7 @@ async def handle(request: web.Request, service: Service) -> web.StreamResponse:
         if cursor in (None, EARLIEST):
             hello = service.hello("poll", client, params.topics, start.asked)
         if waits and not part.shown and not part.more:
-            with service.limits.seat(request):
+            with service.limits.seat(request, goes_on=goes_on):
                 part = await _wait(request, service, view, part.next, params, grant)
     bye = service.bye() if bus.draining and not part.more else None
     return _answer(request, service, params, part, hello, bye)
