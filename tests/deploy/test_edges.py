@@ -28,6 +28,8 @@ from tricast.transports import LINKS
 
 TIMEOUT = 10.0
 FORGED = "203.0.113.7"
+ELSEWHERE = "127.0.0.2"
+"""A client's address, other than the balancer's."""
 SECRET = "token-that-nobody-may-log"
 
 pytestmark = pytest.mark.xdist_group("deploy")
@@ -48,7 +50,7 @@ def site() -> Iterator[Site]:
     with ExitStack() as stack:
         redis = stack.enter_context(engines.engine("redis"))
         ports = {name: unused_port() for name in NODES}
-        options = ("--backplane", redis.url, "--drain-timeout", "3")
+        options = ("--backplane", redis.url, "--drain-timeout", "3", "--trusted-proxy", HOST, "--log-level", "debug")
         nodes = {
             name: stack.enter_context(serving("--node", name, *options, port=port)) for name, port in ports.items()
         }
@@ -206,6 +208,17 @@ async def test_a_node_is_told_the_true_address_of_a_client_and_nothing_that_it_c
         headers = {name.lower(): values for name, values in answer["seen"]["headers"].items()}
         assert headers["x-forwarded-for"] == [HOST]
         assert FORGED not in json.dumps(headers)
+
+
+async def test_a_node_goes_by_the_true_address_of_a_client_and_not_by_a_forged_one(site: Site, balancer: Edge) -> None:
+    claims = [("X-Forwarded-For", FORGED), ("X-Forwarded-For", HOST), ("Forwarded", f"for={FORGED}")]
+    connector = aiohttp.TCPConnector(ssl=balancer.trust(), local_addr=(ELSEWHERE, 0))
+    async with asyncio.timeout(TIMEOUT), aiohttp.ClientSession(balancer.url, connector=connector) as session:
+        async with session.ws_connect("/ws?topics=addressed", headers=claims) as websocket:
+            node = site.nodes[(await websocket.receive_json())["node"]]
+            seen = re.findall(r"connection opened\s+connection=ws-\d+\s+transport=ws\s+address=(\S+)", node.log)
+            assert seen[-1] == ELSEWHERE
+    assert FORGED not in node.log
 
 
 async def test_no_token_is_logged(balancer: Edge) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import configparser
+import http.client
 import json
 import os
 import re
+import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +23,19 @@ import pytest
 import typer
 import yaml  # type: ignore[import-untyped]
 from tests.deploy.edge import DEPLOY, EDGES, NODES, Edge, command_of, program, write_certificate
-from tests.helpers import HOST, ROOT, Process, clean_environment, missing, serving, unused_port
+from tests.helpers import (
+    COMMAND,
+    HOST,
+    ROOT,
+    START_TIMEOUT,
+    Process,
+    clean_environment,
+    fetch,
+    missing,
+    serving,
+    until,
+    unused_port,
+)
 from typer.testing import CliRunner
 
 from tricast_server import Settings
@@ -29,6 +45,8 @@ KUBERNETES = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
 UNIT = DEPLOY / "systemd" / "tricast.service"
 COMPOSE = DEPLOY / "docker" / "compose.yaml"
 DOCKERFILE = DEPLOY / "docker" / "Dockerfile"
+
+POD_IP = "10.244.0.9"
 
 pytestmark = pytest.mark.xdist_group("deploy_files")
 
@@ -55,10 +73,15 @@ def container() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def pod() -> Iterator[Process]:
-    """A node with the container's variables, but for those that the cluster gives, as a pod's address is its own."""
-    values = {variable["name"]: variable["value"] for variable in container()["env"] if "value" in variable}
-    with serving(env=values) as node:
+    """A node with the container's variables, where the cluster gives it an address and a secret, and no engine."""
+    with serving(env={**pod_values(), "TRICAST_TOKEN_SECRET": secrets.token_hex(32)}) as node:
         yield node
+
+
+def pod_values() -> dict[str, str]:
+    """What the manifest itself says."""
+    values = {variable["name"]: variable["value"] for variable in container()["env"] if "value" in variable}
+    return {name: value.replace("$(POD_IP)", POD_IP) for name, value in values.items()}
 
 
 # Balancers
@@ -160,7 +183,8 @@ def test_manifests_find_one_another() -> None:
     assert spec["selector"].items() <= labels
     assert {port["targetPort"] for port in spec["ports"]} <= {port["name"] for port in container()["ports"]}
     (rule,) = by_kind["Ingress"]["spec"]["rules"]
-    assert rule["host"] in {variable.get("value") for variable in container()["env"]}
+    (names,) = (variable["value"] for variable in container()["env"] if variable["name"] == "TRICAST_ALLOW_HOST")
+    assert rule["host"] in names.split()
     assert [rule["host"]] == by_kind["Ingress"]["spec"]["tls"][0]["hosts"]
 
 
@@ -171,6 +195,35 @@ def test_the_probe_is_answered(pod: Process, probe: str) -> None:
     request = urllib.request.Request(f"http://{HOST}:{pod.port}{get['path']}", headers=headers)
     with urllib.request.urlopen(request, timeout=5) as response:
         assert response.status == 200
+
+
+@pytest.mark.parametrize(("path", "status"), [("/metrics", 200), ("/poll", 401)])
+def test_the_pod_is_asked_by_its_address_and_wants_a_token(pod: Process, path: str, status: int) -> None:
+    headers = {"Host": f"{POD_IP}:8080"}
+    with closing(http.client.HTTPConnection(HOST, pod.port, timeout=5)) as asking:
+        asking.request("GET", path, headers=headers)
+        assert asking.getresponse().status == status
+
+
+def test_the_pod_does_not_start_for_everybody_by_mistake() -> None:
+    done = subprocess.run(
+        [COMMAND, "serve", "--port", "0"],
+        env={**clean_environment(), **pod_values()},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 2
+    assert "TRICAST_TOKEN_SECRET" in done.stderr
+    assert "TRICAST_PUBLIC=1" in done.stderr
+
+
+def test_a_reload_of_one_process_does_not_end_it(pod: Process) -> None:
+    """`systemctl reload` sends SIGHUP, whether there are workers or not, and a certificate or none."""
+    until(lambda: "tricast serves on" in pod.log, timeout=START_TIMEOUT)
+    pod.process.send_signal(signal.SIGHUP)
+    until(lambda: "no certificate to read anew" in pod.log, timeout=START_TIMEOUT)
+    assert fetch(f"{pod.url}/healthz")[0] == 200
 
 
 def test_the_lines_for_the_ingress_controller_are_haproxys(tmp_path: Path) -> None:

@@ -49,6 +49,10 @@ def files_in(wheel: Path) -> list[str]:
         return sorted(archive.namelist())
 
 
+def files_below(folder: Path) -> set[Path]:
+    return {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+
+
 def build_wheel(source: Path, target: Path) -> Path:
     run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", target, cwd=source)
     (wheel,) = target.glob("*.whl")
@@ -109,6 +113,8 @@ def test_sdist_is_enough_to_build_the_same_wheel(wheel: Path, tmp_path: Path) ->
     run("tar", "xzf", sdist, cwd=tmp_path)
     unpacked = tmp_path / sdist.name.removesuffix(".tar.gz")
     assert not [path for path in unpacked.rglob("*") if path.name in {"node_modules", "__pycache__"}]
+    # What the documents speak of, and no key that somebody has made beside it.
+    assert files_below(unpacked / "deploy") == {path for path in files_below(ROOT / "deploy") if path.suffix != ".pem"}
     assert files_in(build_wheel(unpacked, tmp_path)) == files_in(wheel)
 
 
