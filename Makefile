@@ -11,6 +11,8 @@ PYTEST_ARGS ?=
 PEERS_ARGS ?=
 FAULTS_ARGS ?=
 LOCK_ARGS ?=
+ABUSE_ARGS ?=
+SOAK_ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -136,6 +138,14 @@ conformance: $(VENV)/.stamp-dev ## WebSocket with compression, and the HTTP API 
 audit: $(VENV)/.stamp-dev ## security rules over server and clients, and whether the locks have all hashes
 	@$(BIN)/ruff check --select S --ignore S101,S105,S311 server clients/python
 	@$(BIN)/python scripts/check_locks.py $(LOCKS)
+
+.PHONY: abuse
+abuse: $(VENV)/.stamp-dev ## attack a server while others use it, into docs/security.md (7 minutes, ABUSE_ARGS=)
+	@$(BIN)/python -m tests.faults.abuse --write docs/security.md $(ABUSE_ARGS)
+
+.PHONY: soak
+soak: $(VENV)/.stamp-dev ## clients that come and go for half an hour: nothing lost, nothing twice, no growth (SOAK_ARGS=)
+	@$(BIN)/python -m tests.faults.soak $(SOAK_ARGS)
 
 .PHONY: bench-fallback
 bench-fallback: $(VENV)/.stamp-dev ## measure the fallback in bad networks (about 10 minutes)

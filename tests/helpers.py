@@ -32,7 +32,7 @@ from tricast_server.hosting import listening
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = Path(sys.executable).with_name("tricast")
 HOST = "127.0.0.1"
-START_TIMEOUT = 20.0
+START_TIMEOUT = 30.0
 STOP_TIMEOUT = 15.0
 OWN_LOGS = ("aiohttp", "asyncio", "tricast", "tricast_server")
 REFUSALS_LOG = "tricast_server.refusals"

@@ -38,7 +38,7 @@ class Server:
         ]
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=log, stderr=log)
-        async with asyncio.timeout(20), aiohttp.ClientSession() as session:
+        async with asyncio.timeout(30), aiohttp.ClientSession() as session:
             while True:
                 assert self._process.returncode is None, self._log.read_text()
                 try:

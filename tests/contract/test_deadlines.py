@@ -135,7 +135,8 @@ async def test_a_body_that_drips_is_cut(server: Node) -> None:
             client.writing.write(head.encode())
             body = b"2710\r\n" + b"x" * 10_000 if chunked else b"x" * 10_000
             assert BODY * 0.7 < await client.drip(body) < PATIENCE / 3, path
-            assert client.answer.startswith(b"HTTP/1.1 400 "), path
+            # Whoever sends on while the other side closes may lose its last words to a reset (RFC 9112, 9.6).
+            assert client.answer.startswith(b"HTTP/1.1 400 ") or not client.answer, path
 
     await asyncio.gather(*(dripped(path, chunked) for path in POSTS for chunked in (False, True)))
     assert server.service.refusals == {"slow_body": 4}
