@@ -354,7 +354,8 @@ def in_a_terminal(log_file: Path, *options: str) -> Iterator[tuple[int, Process]
         missing("setsid")
     port = unused_port()
     terminal, its_end = pty.openpty()
-    command = ["setsid", "--ctty", str(COMMAND), "serve", "--port", str(port), *options]
+    # Where the tests themselves run under nohup, or in some CI, SIGHUP is ignored, and that would be inherited.
+    command = ["env", "--default-signal=HUP", "setsid", "--ctty", str(COMMAND), "serve", "--port", str(port), *options]
     with log_file.open("wb") as output:
         process = subprocess.Popen(command, env=clean_environment(), stdin=its_end, stdout=output, stderr=output)
     os.close(its_end)
