@@ -9,7 +9,6 @@ A program of its own, with nothing but the standard library, so that it is small
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import subprocess
@@ -20,8 +19,13 @@ STOP_TIMEOUT = 5.0
 
 
 def main(folder: str, *command: str) -> int:
-    # What this inherited besides, the lock on the data, is for the engine to hold, too.
-    engine = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT, close_fds=False)
+    engine = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.STDOUT,
+        close_fds=False,  # what this inherited besides, the lock on the data, is for the engine to hold, too
+        preexec_fn=_introduce,  # no thread runs yet
+    )
     asked = threading.Event()
 
     def watch() -> None:
@@ -35,12 +39,15 @@ def main(folder: str, *command: str) -> int:
             engine.kill()
 
     threading.Thread(target=watch, daemon=True).start()
-    with contextlib.suppress(BrokenPipeError):  # then standard input has ended, too
-        os.write(1, b"%d\n" % engine.pid)
     status = engine.wait()
     if asked.is_set() and folder:
         shutil.rmtree(folder, ignore_errors=True)
     return 128 - status if status < 0 else status
+
+
+def _introduce() -> None:
+    """In the engine's process before it is the engine, so that nothing which that says can come first."""
+    os.write(1, b"%d\n" % os.getpid())
 
 
 if __name__ == "__main__":
