@@ -117,7 +117,7 @@ class Link(ABC):
 
     async def post(self, commands: Sequence[Command]) -> list[Answer]:
         """`send` over HTTP, whatever the link: this also goes while nobody reads its stream."""
-        body = json.encode_commands(commands).encode()
+        body = json.encode_commands(commands)
         response, text = await self._post(body)
         if response.status == 401 and self.target.renews:
             response, text = await self._post(body)  # with another token

@@ -115,7 +115,8 @@ def _data(value: dict[str, JsonValue]) -> JsonValue | bytes:
             return json.bytes_of(value["data_b64"])
         except ProtocolError as error:
             raise BadRequest(str(error)) from None
-    return value.get("data", NO_DATA)
+    data = value.get("data", NO_DATA)
+    return json.loads(data) if isinstance(data, json.JsonText) else data
 
 
 _ACTIONS: dict[str, Callable[[dict[str, JsonValue]], Command]] = {

@@ -7,7 +7,7 @@ import binascii
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, Final
 
 from tricast.errors import BadRequest, ProtocolError
 from tricast.wire.messages import (
@@ -25,6 +25,8 @@ from tricast.wire.messages import (
     Reply,
 )
 
+NAME: Final = "json"
+CONTENT_TYPE: Final = "application/json"
 DEPTH_MAX = 64
 
 _FRAMES: dict[str, type[Frame]] = {cls.type: cls for cls in (Hello, Message, Gap, Heartbeat, Reply, Error, Bye)}
@@ -83,6 +85,10 @@ def loads(text: str | bytes) -> JsonValue:
         raise BadRequest("nested too deep") from None
     except ValueError as error:  # bad UTF-8, bad JSON, NaN, repeated members, numbers of thousands of digits
         raise BadRequest(f"not JSON: {error}") from None
+
+
+class JsonText(str):
+    """JSON that is still to be read."""
 
 
 def check_depth(text: str, value: JsonValue, limit: int = DEPTH_MAX) -> None:
@@ -184,12 +190,12 @@ def message_text(
 
 def decode(text: str | bytes) -> Frame | None:
     """The frame in `text`, or None for a type this version does not know. Raises ProtocolError."""
-    return frame_of(_loads_from_server(text))
+    return frame_of(loads_from_server(text))
 
 
 def decode_batch(text: str | bytes) -> Batch:
     """The answer to a poll. Frames of unknown types are left out. Raises ProtocolError."""
-    members = _loads_from_server(text)
+    members = loads_from_server(text)
     if not isinstance(members, dict) or not isinstance(members.get("cursor"), str):
         raise ProtocolError("the answer to a poll has no cursor")
     try:
@@ -246,15 +252,22 @@ def bytes_of(text: JsonValue) -> bytes:
         raise ProtocolError("data_b64 is not base64") from None
 
 
-def _loads_from_server(text: str | bytes) -> JsonValue:
+def loads_from_server(text: str | bytes) -> JsonValue:
+    """One JSON value of a server's. Raises ProtocolError."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"the server sent what is not JSON: {error}") from None
 
 
-def encode_commands(commands: Sequence[Command]) -> str:
-    """The body of `POST /send`: one object, or an array of several."""
+def encode_commands(commands: Sequence[Command]) -> bytes:
+    """The body of `POST /send`: one object, or an array of several. Raises BadRequest."""
     if len(commands) == 1:
-        return encode(commands[0])
-    return _dumps([to_members(command) for command in commands])
+        return encode(commands[0]).encode()
+    return _dumps([to_members(command) for command in commands]).encode()
+
+
+def decode_answers(body: bytes) -> list[Frame | None]:
+    """What `POST /send` was answered with: one object, or an array. Raises ProtocolError."""
+    value = loads_from_server(body)
+    return [frame_of(members) for members in (value if isinstance(value, list) else [value])]
