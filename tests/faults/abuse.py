@@ -60,7 +60,7 @@ async def one(server: Process, group: Bystanders, name: str, count: int, seconds
     await asyncio.sleep(quiet)
     before, memory = group.take(), await asyncio.to_thread(lambda: server.memory)
     cpu, since = await used(server), time.monotonic()
-    command = (sys.executable, "-m", "tests.faults.attacks", name, str(server.port), str(seconds), str(count))
+    command = (sys.executable, "-m", "tests.faults.attacks", name, str(server.port), str(seconds), str(count), "--idle")
     process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
     ended = asyncio.ensure_future(process.communicate())
     most = memory

@@ -1,8 +1,11 @@
-"""What somebody who means harm may do to a server, one thing at a time: `python -m tests.faults.attacks NAME PORT`.
+"""What somebody who means harm may do to a server, one thing at a time.
+
+    python -m tests.faults.attacks NAME PORT SECONDS COUNT [--idle]
 
 Bounded in connections and seconds, on loopback alone. At the end one line of JSON says what came of it. Behind a server
 that trusts loopback as a proxy each attack comes from a stranger's address, so that limits per address hold for it.
-It needs nothing but the standard library, so that it begins at once.
+With `--idle` it is left what the others do not want of the processors, as if it were on a machine of its own. It needs
+nothing but the standard library, so that it begins at once.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import os
 import random
 import socket
 import struct
@@ -307,7 +311,9 @@ async def run(name: str, port: int, seconds: float, count: int) -> Counter[str]:
 
 
 def main() -> None:
-    name, port, seconds, count = sys.argv[1:]
+    name, port, seconds, count, *idle = sys.argv[1:]
+    if idle == ["--idle"]:
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     print(json.dumps(asyncio.run(run(name, int(port), float(seconds), int(count)))))
 
 
