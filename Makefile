@@ -99,9 +99,13 @@ faults: $(VENV)/.stamp-dev ## 300 clients of three nodes while everything fails,
 	@$(BIN)/python -m tests.faults.cluster $(FAULTS_ARGS)
 
 .PHONY: vectors
-vectors: $(VENV)/.stamp-dev ## record the rules of the fallback anew for the other languages
+vectors: $(VENV)/.stamp-dev ## record the cases of the fallback and of protobuf anew, for the other languages
 	@rm -f tests/vectors/fallback.json
-	@TRICAST_RECORD_VECTORS=1 $(BIN)/python -m pytest -q -p no:xdist tests/unit/test_fallback.py
+	@TRICAST_RECORD_VECTORS=1 $(BIN)/python -m pytest -q -p no:xdist tests/unit/test_fallback.py tests/unit/test_vectors_protobuf.py
+
+.PHONY: proto
+proto: $(VENV)/.stamp-dev $(JS)/node_modules/.stamp ## generate the code of the protobuf format anew, from proto/tricast.proto
+	@sh scripts/make-proto.sh $(BIN)/python
 
 .PHONY: bench-peers
 bench-peers: $(VENV)/.stamp-dev ## measure the bus beside other servers (PEERS_ARGS=--quick for 6 minutes, else an hour)
@@ -116,6 +120,10 @@ bench-growth: $(VENV)/.stamp-dev ## measure how the cost grows with clients, top
 bench-cluster: $(VENV)/.stamp-dev ## measure what several workers on one log cost, into docs/deployment.md (6 minutes)
 	@sh scripts/get-apt-packages.sh
 	@$(BIN)/python -m tricast_bench.peers.cluster --write docs/deployment.md
+
+.PHONY: bench-formats
+bench-formats: $(VENV)/.stamp-dev ## measure formats and compression, into docs/formats.md (7 minutes)
+	@$(BIN)/python -m tricast_bench.peers.formats --write docs/formats.md
 
 .PHONY: bench-check
 bench-check: $(VENV)/.stamp-dev ## fail where a delivery costs 15% more than it did, by its ratio to the floor (2 minutes)
@@ -133,10 +141,10 @@ api-doc: $(VENV)/.stamp-dev ## write docs/api.md and the table in docs/monitorin
 conformance: $(VENV)/.stamp-dev ## WebSocket with compression, and the HTTP API at length (about 15 minutes)
 	@TRICAST_CONFORMANCE=1 $(BIN)/python -m pytest -q tests/conformance
 
-# S101: asserts say what holds. S105: the name of a subprotocol. S311: random pauses, no secrets.
+# S101: asserts say what holds. S105: the name of a subprotocol. S311: random pauses, no secrets. S603: the engine, without a shell.
 .PHONY: audit
 audit: $(VENV)/.stamp-dev ## security rules over server and clients, and whether the locks have all hashes
-	@$(BIN)/ruff check --select S --ignore S101,S105,S311 server clients/python
+	@$(BIN)/ruff check --select S --ignore S101,S105,S311,S603 server clients/python
 	@$(BIN)/python scripts/check_locks.py $(LOCKS)
 
 .PHONY: abuse

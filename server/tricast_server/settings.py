@@ -86,6 +86,12 @@ class Settings:
     write_buffer: int = _setting(
         256 * 2**10, "Bytes that may wait in memory for a client that reads slowly.", CONNECTIONS
     )
+    compress: bool = _setting(
+        False,
+        "Compress messages for WebSockets that offer it, and the answers to polls that take gzip: fewer bytes, more "
+        "CPU. Not where what is secret stands beside what others choose.",
+        CONNECTIONS,
+    )
     slow_readers: str = _setting(
         "gap",
         "What becomes of who reads so slowly that the log lets go what it has not read: gap (it is told so), or "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.server
 import json
 import os
@@ -72,6 +73,21 @@ def test_what_is_published_is_printed(environment: dict[str, str]) -> None:
     assert (printed[0]["cursor"], printed[0]["event"], printed[0]["id"]) == (at, "e", "m-1")
 
 
+@pytest.mark.parametrize("form", ["json", "protobuf"])
+def test_bytes_go_as_they_are(form: str, environment: dict[str, str], tmp_path: Path) -> None:
+    topic, file = f"cli.bytes.{form}", tmp_path / "number.json"
+    file.write_bytes(b"17\n")
+    publish(topic, "-", "--bytes", "--format", form, env=environment, stdin=b'{"looks": "like JSON"}\n')
+    publish(topic, str(file), "--bytes", "--format", form, env=environment)
+    publish(topic, str(file), "--format", form, env=environment)
+    args = (topic, "--cursor", "earliest", "--count", "3", "--format", form)
+    printed = lines(*args, env=environment)
+    assert [base64.b64decode(m["data_b64"]) for m in printed[:2]] == [b'{"looks": "like JSON"}\n', b"17\n"]
+    assert printed[2]["data"] == str(file), "without --bytes, DATA is what is published"
+    assert "  (3 bytes) 31 37 0a\n" in tricast("sub", *args, env=environment).stdout
+    assert tricast("echo", "--format", form, "--count", "1", env=environment).exit_code == 0
+
+
 @pytest.mark.parametrize("transport", ["auto", "ws", "sse", "poll"])
 def test_any_transport_and_the_last_messages(transport: str, environment: dict[str, str]) -> None:
     for n in range(3):
@@ -124,6 +140,8 @@ def test_the_version(environment: dict[str, str]) -> None:
         (["sub", "t", "--count", "0"], "count"),
         (["pub", "a b", "1"], "a b"),
         (["pub", "t"], "DATA"),
+        (["pub", "t", "nowhere.bin", "--bytes"], "nowhere.bin"),
+        (["sub", "t", "--format", "xml"], "xml"),
         (["pub", "t", "1", "--url", "ftp://example"], "ftp://example"),
         (["echo", "--count", "x"], "count"),
         (["fly"], "fly"),

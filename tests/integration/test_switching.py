@@ -1,5 +1,5 @@
-"""The promise over real sockets: readers that change transport at random, are cut anywhere and lose answers get every
-message once and in order. The session is the client's own; the choosing is chance.
+"""The promise over real sockets: readers that change transport and format at random, are cut anywhere and lose answers
+get every message once and in order. The session is the client's own; the choosing is chance.
 """
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import random
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from tests.helpers import running
@@ -16,6 +16,7 @@ from yarl import URL
 from tricast.errors import TransportError
 from tricast.session import Session, parts
 from tricast.transports import LINKS, Target
+from tricast.wire.formats import NAMES, codec_named
 from tricast.wire.messages import Batch, Message
 from tricast_server import Service
 
@@ -45,7 +46,8 @@ class Reader:
                 await asyncio.sleep(0.01)
 
     async def _one_link(self, name: str, frames: int, wanted: int, lose: float) -> None:
-        link = LINKS[name](self.target)  # type: ignore[index]  # a str, by chance
+        target = replace(self.target, codec=codec_named(self.chance.choice(NAMES)))
+        link = LINKS[name](target)  # type: ignore[index]  # a str, by chance
         stream = self.session.open()
         try:
             async with aclosing(link.open(stream.request)) as incoming:
@@ -64,13 +66,13 @@ class Reader:
 
 
 async def publish(service: Service, chance: random.Random) -> list[tuple[str, int]]:
-    """Bursts of several topics in one tick of the loop."""
+    """Bursts of several topics in one tick of the loop. Every third one is bytes, which say the same."""
     published: list[tuple[str, int]] = []
     while len(published) < MESSAGES:
         for _ in range(chance.randrange(1, 12)):
             topic = chance.choice(TOPICS)
             number = len(published)
-            await service.publish(topic, number)
+            await service.publish(topic, number if number % 3 else b"%d" % number)
             published.append((topic, number))
         await asyncio.sleep(chance.choice((0, 0.001, 0.02)))
     return published

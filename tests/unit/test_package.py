@@ -92,7 +92,7 @@ def test_wheel_holds_the_packages_and_the_pages_and_no_more(wheel: Path, pages: 
         f"{name}/{path.relative_to(directory).as_posix()}"
         for name, directory in PACKAGES.items()
         for path in directory.rglob("*")
-        if (path.suffix in (".py", ".css", ".c", ".h") and "web" not in path.parts) or path.name == "py.typed"
+        if (path.suffix in (".py", ".pyi", ".css", ".c", ".h") and "web" not in path.parts) or path.name == "py.typed"
     ]
     assert files_in(wheel) == sorted([*sources, *pages, *METADATA])
 

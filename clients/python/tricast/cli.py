@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine
 from enum import StrEnum
+from pathlib import Path
 from statistics import median
 from typing import Annotated, Any, ParamSpec, TypeVar
 
@@ -57,9 +58,18 @@ class Transport(StrEnum):
         return tuple(name for name in every if self in (Transport.auto, name))
 
 
+class Format(StrEnum):
+    json = "json"
+    protobuf = "protobuf"
+
+
 Url = Annotated[str, typer.Option("--url", envvar="TRICAST_URL", help="Where the server is.")]
 Token = Annotated[str | None, typer.Option("--token", envvar="TRICAST_TOKEN", help="Bearer token, if it wants one.")]
 Way = Annotated[Transport, typer.Option("--transport", help="How to connect; auto takes the first that works.")]
+Wire = Annotated[
+    Format,
+    typer.Option("--format", help="How messages travel, not how they are printed: protobuf is shorter for bytes."),
+]
 URL = "http://127.0.0.1:8080"
 
 app = typer.Typer(
@@ -76,36 +86,45 @@ def sub(
     url: Url = URL,
     token: Token = None,
     transport: Way = Transport.auto,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line, for scripts.")] = False,
+    wire: Wire = Format.json,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object per line, for scripts; bytes as base64, in data_b64.")
+    ] = False,
     last: Annotated[int, typer.Option(min=0, max=1000, help="Begin with the last N messages of each topic.")] = 0,
     cursor: Annotated[
         str | None, typer.Option(help="Go on after this cursor; 'earliest' begins with the oldest kept.")
     ] = None,
     count: Annotated[int | None, typer.Option(min=1, help="End after so many messages.")] = None,
 ) -> None:
-    """Print what is published, until Ctrl-C."""
+    """Print what is published, until Ctrl-C. Bytes are shown as their number and the first 64 in hex."""
     if cursor not in (None, "earliest") and Cursor.parse(cursor) is None:
         raise typer.BadParameter(f"{cursor!a} is no cursor; one looks like k3f9-17, or is 'earliest'")
-    bus = _connect(url, topics, transports=transport.names, token=token, last=last, cursor=cursor)
+    bus = _connect(url, topics, transports=transport.names, format=wire, token=token, last=last, cursor=cursor)
     _run(_sub(bus, _show_json if as_json else _show, count), bus, url)
 
 
 @app.command()
 def pub(
     topic: Annotated[str, typer.Argument(metavar="TOPIC", help="Topic to publish to.")],
-    data: Annotated[str, typer.Argument(metavar="DATA", help="JSON, or else text; - reads it from stdin.")],
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="JSON, or else text; - reads it from stdin. With --bytes, a file.")
+    ],
     url: Url = URL,
     token: Token = None,
     transport: Way = Transport.auto,
+    wire: Wire = Format.json,
+    as_bytes: Annotated[
+        bool, typer.Option("--bytes", help="DATA is a file, or - for stdin; its bytes are published as they are.")
+    ] = False,
     event: Annotated[str | None, typer.Option(help="What kind of message it is.")] = None,
     id: Annotated[
         str | None, typer.Option(help="Names this publish: the same one again takes no second effect.")
     ] = None,
 ) -> None:
     """Publish one message, and print the cursor where it stands."""
-    bus = _connect(url, (), transports=transport.names, token=token)
+    bus = _connect(url, (), transports=transport.names, format=wire, token=token)
     _check(topic_list, [topic])
-    _run(_pub(bus, topic, _data(data), event, id), bus, url)
+    _run(_pub(bus, topic, _bytes(data) if as_bytes else _data(data), event, id), bus, url)
 
 
 @app.command()
@@ -114,12 +133,13 @@ def echo(
     url: Url = URL,
     token: Token = None,
     transport: Way = Transport.auto,
+    wire: Wire = Format.json,
     count: Annotated[int, typer.Option(min=1, help="Round trips per transport.")] = 5,
 ) -> None:
     """Send data through the bus and back on each transport, and print how long a round trip took."""
     failed = False
     for name in transport.names:
-        bus = _connect(url, (), transports=(name,), token=token)
+        bus = _connect(url, (), transports=(name,), format=wire, token=token)
         try:
             _run(_echo(bus, name, _data(data), count), bus, url)
         except typer.Exit as end:
@@ -220,6 +240,13 @@ def _data(text: str) -> JsonValue | bytes:
         return wire_json.loads(text)
     except BadRequest:
         return text
+
+
+def _bytes(file: str) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    except OSError as error:
+        raise typer.BadParameter(f"with --bytes, DATA is a file: {error}") from None
 
 
 def _show_json(item: Message | Gap) -> None:

@@ -9,7 +9,6 @@ async with tricast.connect("http://127.0.0.1:8080", topics=["t"]) as bus:
 from __future__ import annotations
 
 import asyncio
-import base64
 import secrets
 import uuid
 from collections.abc import Iterable, Sequence
@@ -18,7 +17,8 @@ from typing import Literal, Self
 
 from yarl import URL
 
-from tricast.errors import BusClosed, CommandError, ConnectFailed, ConnectionLost, GapError
+from tricast.echoes import Echoes
+from tricast.errors import BusClosed, ConnectFailed, ConnectionLost, GapError
 from tricast.fallback import Policy, Race, Uplink
 from tricast.keeper import Keeper
 from tricast.mailbox import Mailbox
@@ -28,9 +28,10 @@ from tricast.session import Session
 from tricast.timeline import Record, Stats, Timeline
 from tricast.token import Token
 from tricast.transports import LINKS, Target
-from tricast.wire import json
+from tricast.transports.base import Answer
 from tricast.wire.commands import topic_list
 from tricast.wire.cursor import DEFAULT_TOPIC, INBOX_PREFIX, is_name
+from tricast.wire.formats import FormatName, codec_named
 from tricast.wire.messages import (
     Echo,
     Gap,
@@ -57,6 +58,8 @@ def connect(
     token: Token | None = None,
     client: str | None = None,
     echo: bool = True,
+    format: FormatName = "json",
+    compress: bool = False,
     on_gap: OnGap = "yield",
     open_timeout: float = 15.0,
     buffer: int = BUFFER,
@@ -70,11 +73,12 @@ def connect(
     ("earliest": from the oldest kept); without one, from `last` messages of each topic before now. `client`: the own
     name, which others see as `sender`; made up if None. `token`: a bearer token, or a function or coroutine function
     that gives one for each request; it is asked again where one expires or is refused, and the stream goes on at its
-    cursor. `echo` False: not to be sent the own messages. `on_gap`:
-    whether a loss is yielded as a `Gap` among the messages or raised as `GapError`; iterating on then goes on behind
-    it. `buffer`: how many messages wait for the consumer before no more are read. `store` remembers what worked from
-    one connect to the next; `policy` holds the times of the fallback. Times are in seconds. Raises ValueError or
-    BadRequest for what cannot be meant.
+    cursor. `echo` False: not to be sent the own messages. `format`: how all of this travels; in "protobuf" bytes go as
+    they are, where in "json" they are base64. `compress`: take a WebSocket compressed from a server that does that
+    (RFC 7692); answers to polls always may be. `on_gap`: whether a loss is yielded as a `Gap` among the messages or
+    raised as `GapError`; iterating on then goes on behind it. `buffer`: how many messages wait for the consumer before
+    no more are read. `store` remembers what worked from one connect to the next; `policy` holds the times of the
+    fallback. Times are in seconds. Raises ValueError or BadRequest for what cannot be meant.
     """
     names = tuple(dict.fromkeys(transports))
     if not names or not set(names) <= set(LINKS):
@@ -83,7 +87,14 @@ def connect(
         raise ValueError("client is 1 to 64 characters of A-Za-z0-9_-")
     if isinstance(topics, str):
         raise ValueError("topics is a list of names, not one name")
-    target = Target(url=base_url(url), client=client or secrets.token_hex(8), token=token, echo=echo)
+    target = Target(
+        url=base_url(url),
+        client=client or secrets.token_hex(8),
+        token=token,
+        echo=echo,
+        codec=codec_named(format),
+        compress=compress,
+    )
     # 128 random bits: whoever knows its name can read an inbox.
     inbox = INBOX_PREFIX + secrets.token_urlsafe(16)
     session = Session((*topics, inbox), cursor, last)
@@ -137,7 +148,7 @@ class Bus:
         self._open_timeout = open_timeout
         self._mailbox = Mailbox(buffer)
         self._inbox = inbox
-        self._echoes: dict[str, asyncio.Future[JsonValue | bytes | BusClosed]] = {}
+        self._echoes = Echoes(inbox)
         self._changing = asyncio.Lock()
         self._keeper_: Keeper | None = None
         self._task: asyncio.Task[None] | None = None
@@ -158,7 +169,7 @@ class Bus:
             self._mailbox,
             timeline,
             inbox=self._inbox,
-            on_inbox=self._on_inbox,
+            on_inbox=self._echoes.take,
             store=self._store,
         )
         self._task = asyncio.create_task(self._keeper_.run(), name="tricast")
@@ -184,9 +195,7 @@ class Bus:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        for future in self._echoes.values():
-            if not future.done():
-                future.set_result(BusClosed("the bus was closed"))
+        self._echoes.end(BusClosed("the bus was closed"))
 
     # Where it is
 
@@ -265,22 +274,14 @@ class Bus:
         sent, another TransportError where it does not come back in time, or the server's CommandError. Cancelling is
         safe.
         """
-        nonce = secrets.token_hex(8)
-        future = self._echoes[nonce] = asyncio.get_running_loop().create_future()
-        command = Echo(data=_enveloped(nonce, data), reply_to=self._inbox)
         try:
             async with asyncio.timeout(timeout):
-                answer = await self._keeper.send(await self._keeper.sending(), command)
-                if isinstance(answer, CommandError):
-                    raise answer
-                echo = await future
+                return await self._echoes.send(self._send_echo, data)
         except TimeoutError:
             raise ConnectionLost(f"no echo came back within {timeout:g} s") from None
-        finally:
-            del self._echoes[nonce]
-        if isinstance(echo, BusClosed):
-            raise echo
-        return echo
+
+    async def _send_echo(self, command: Echo) -> Answer:
+        return await self._keeper.send(await self._keeper.sending(), command)
 
     async def subscribe(self, *topics: str, timeout: float = 30.0) -> None:
         """Returns when messages of these topics, from a cursor reached meanwhile, are on their way.
@@ -321,20 +322,3 @@ class Bus:
         if self._keeper_ is None:
             raise BusClosed("the bus was not entered: use `async with`")
         return self._keeper_
-
-    def _on_inbox(self, message: Message) -> None:
-        if message.event == "echo" and isinstance(message.data, dict):
-            future = self._echoes.get(str(message.data.get("echo")))
-            if future is not None and not future.done():
-                future.set_result(_opened(message.data))
-
-
-def _enveloped(nonce: str, data: JsonValue | bytes) -> dict[str, JsonValue]:
-    """Echoes of one client share an inbox; the nonce tells them apart."""
-    if isinstance(data, bytes):
-        return {"echo": nonce, "data_b64": base64.b64encode(data).decode()}
-    return {"echo": nonce, "data": data}
-
-
-def _opened(envelope: dict[str, JsonValue]) -> JsonValue | bytes:
-    return json.bytes_of(envelope["data_b64"]) if "data_b64" in envelope else envelope.get("data")

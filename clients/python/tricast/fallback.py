@@ -11,11 +11,12 @@ reached at all; where it cannot, nothing is held against any transport.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from tricast.actions import Action, Carry, CheckOnline, Close, Note, Open, Prove
 from tricast.lanes import Lane, Pauses, Policy
 from tricast.rounds import Round
+from tricast.track import Track
 from tricast.uplink import Uplink, UplinkSearch
 from tricast.wire.messages import TransportName
 
@@ -38,16 +39,12 @@ class Race:
     ) -> None:
         self.policy = policy or Policy()
         names = tuple(dict.fromkeys(transports))
-        self._lanes = {name: Lane(name, rank, self.policy) for rank, name in enumerate(names)}
-        self._jitter = jitter
-        self._actions: list[Action] = []
-        self._carrier: Lane | None = None
-        self._carried_at = 0.0
-        self._round = Round(tuple(self._lanes.values()), self.policy)
-        self._search = UplinkSearch(self.policy, jitter)
+        self._lanes = {name: Lane(name, rank, self.policy, jitter) for rank, name in enumerate(names)}
         self._pauses = Pauses(self.policy, jitter)
-        # Of this round: who has failed, whether the server itself has said no, whether it is being asked.
-        self._failed: list[Lane] = []
+        self._track = Track(self._lanes, self._pauses)
+        self._round = Round(tuple(self._lanes.values()), self.policy)
+        self._search = UplinkSearch(self._track, self.policy, jitter)
+        # Of this round: whether the server itself has said no, whether it is being asked.
         self._answered = False
         self._checking = False
 
@@ -58,14 +55,16 @@ class Race:
 
     @property
     def carrier(self) -> TransportName | None:
-        return None if self._carrier is None else self._carrier.name
+        carrier = self._track.carrier
+        return None if carrier is None else carrier.name
 
     @property
     def uplink(self) -> Uplink:
         """Whether what is sent arrives, as far as is known."""
-        if self._carrier is not None and self._carrier.proven:
+        carrier = self._track.carrier
+        if carrier is not None and carrier.proven:
             return "ok"
-        return "blocked" if self._search.blocked and self._carrier is not None else "unknown"
+        return "blocked" if carrier is not None and self._search.blocked else "unknown"
 
     def is_quarantined(self, transport: TransportName, now: float) -> bool:
         return self._lanes[transport].is_quarantined(now)
@@ -85,23 +84,23 @@ class Race:
         if lane.state != "opening":
             return []
         lane.state = "greeted"
-        self._actions.append(Prove(transport))
-        if self._carrier is None and lane.is_trusted(now):
+        self._track.actions.append(Prove(transport))
+        if self._track.carrier is None and lane.is_trusted(now):
             lane.proven = True
             self._works(lane, now, "its hello came, and it worked a while ago")
-        elif self._search.since is None and not self._is_settled:
+        elif self._search.since is None and not self._search.is_settled:
             self._search.begin(now)
         return self._act(now)
 
     def on_proven(self, transport: TransportName, now: float, rtt: float | None = None) -> list[Action]:
         """An echo came back after `rtt` seconds (None: the server has answered, which is as good)."""
         lane = self._lanes[transport]
-        if lane.state not in ("greeted", "carrying"):
+        if not lane.is_greeted:
             return []
         if rtt is not None:
             self._round.adapt(rtt)
-        if not lane.proven and lane is self._carrier:
-            self._actions.append(Note(transport, "uplink", "ok"))
+        if not lane.proven and lane is self._track.carrier:
+            self._track.actions.append(Note(transport, "uplink", "ok"))
         lane.is_proven_by_echo(now)
         self._works(lane, now, "hello and echo came")
         return self._act(now)
@@ -109,24 +108,24 @@ class Race:
     def on_unproven(self, transport: TransportName, now: float, why: str = "") -> list[Action]:
         """No echo came in time, or what was sent was refused on its way."""
         lane = self._lanes[transport]
-        if lane.state not in ("greeted", "carrying"):
+        if not lane.is_greeted:
             return []
         lane.muted = True
-        if lane is self._carrier:
+        if lane is self._track.carrier:
             if lane.proven:
                 self._seek_uplink(lane, now)
-        elif self._is_settled:
-            self._fails(lane, now)
-            self._close(lane, why or "no echo came back")
+        elif self._search.is_settled:
+            self._track.fails(lane, now)
+            self._track.close(lane, why or "no echo came back")
         return self._act(now)
 
     def on_doubt(self, transport: TransportName, now: float) -> list[Action]:
         """A command got no answer on the link that carries."""
         lane = self._lanes[transport]
-        if lane is not self._carrier or not lane.proven:
+        if lane is not self._track.carrier or not lane.proven:
             return []
         self._seek_uplink(lane, now)
-        self._actions.append(Prove(transport))
+        self._track.actions.append(Prove(transport))
         return self._act(now)
 
     def on_failed(
@@ -136,11 +135,11 @@ class Race:
         lane = self._lanes[transport]
         if not lane.is_open:
             return []
-        if lane is self._carrier:
+        if lane is self._track.carrier:
             return self.on_lost(transport, now, 0.0, retry_after=retry_after)
         self._answered = self._answered or answered
-        self._defer([lane], now, retry_after)
-        self._fails(lane, now)
+        lane.defer(now, retry_after)
+        self._track.fails(lane, now)
         self._round.hurry(now)
         return self._act(now)
 
@@ -158,15 +157,20 @@ class Race:
         was silent for too long.
         """
         lane = self._lanes[transport]
-        if lane is not self._carrier:
+        if lane is not self._track.carrier:
             return self.on_failed(transport, now, retry_after=retry_after)
         lane.is_lost(now, lived, blameless=bye, stalled=stalled)
-        self._carrier = None
+        self._track.carrier = None
         self._search.end()
         fresh = [other.name for other in self._lanes.values() if not other.is_doubtful(now)]
         wait = self._pauses.after_loss(transport, lived, fresh)
-        self._defer(self._lanes.values() if bye else [lane], now, retry_after)
-        self._begin_again(lane, now, wait)
+        for other in self._lanes.values() if bye else [lane]:
+            other.defer(now, retry_after)
+        # What was good until now is first tried again, unless it has been cut twice.
+        if wait or all(other.not_before > now for other in self._lanes.values()):
+            self._wait(now, wait)
+        else:
+            self._start_round(now, lane)
         return self._act(now)
 
     def on_stale(self, transport: TransportName, now: float, why: str = "") -> list[Action]:
@@ -176,39 +180,35 @@ class Race:
         lane = self._lanes[transport]
         if not lane.is_open:
             return []
-        if lane is self._carrier:
-            self._carrier = None
+        if lane is self._track.carrier:
+            self._track.carrier = None
             self._search.end()
             self._round.stand_by(now, [other for other in self._lanes.values() if other is not lane])
-        self._open(lane, now, why)
+        self._track.open(lane, now, why)
         return self._act(now)
 
     def on_topics(self, now: float) -> list[Action]:
         """Other topics are asked for: what is open beside the carrier is opened anew."""
-        for lane in self._lanes.values():
-            if lane.is_open and lane is not self._carrier:
-                self._open(lane, now, "with other topics")
+        for lane in self._track.candidates():
+            self._track.open(lane, now, "with other topics")
         return self._act(now)
 
     def on_withdrawn(self, transport: TransportName, now: float) -> list[Action]:
         """A candidate was given up by no fault of its own; it is tried again later."""
         lane = self._lanes[transport]
-        if lane.is_open and lane is not self._carrier:
-            self._fails(lane, now)
+        if lane.is_open and lane is not self._track.carrier:
+            self._track.fails(lane, now)
         return self._act(now)
 
     def on_online(self, now: float, online: bool) -> list[Action]:
         """The answer to `CheckOnline`."""
         self._checking = False
         if online:
-            self._actions.append(Note(None, "online", "the server can be reached, but no transport gets through"))
-            self._confirm(now)
+            self._track.actions.append(Note(None, "online", "the server can be reached, but no transport gets through"))
+            self._track.confirm(now)
         else:
-            self._actions.append(Note(None, "offline", "nothing answers, not even /healthz"))
-            for lane in self._lanes.values():
-                lane.acquit()
-            for lane in self._failed:
-                lane.fails = max(0, lane.fails - 1)
+            self._track.actions.append(Note(None, "offline", "nothing answers, not even /healthz"))
+            self._track.acquit()
         self._rest(now)
         return self._act(now)
 
@@ -216,18 +216,15 @@ class Race:
         if self._round.begins_at is not None and now >= self._round.begins_at:
             self._start_round(now)
         due = [lane for lane, when in self._probes() if now >= when]
-        carrier = self._carrier
-        if carrier is not None and self._search.is_due(now):
-            self._search.plan(now)
-            self._actions.append(Prove(carrier.name))
+        self._search.on_time(now)
         for lane in due:
-            self._open(lane, now, "to see whether it works by now")
+            self._track.open(lane, now, "to see whether it works by now")
         return self._act(now)
 
     def next_time(self) -> float | None:
         """When to call `on_time`; None while only an event can change anything."""
         times = [when for _, when in self._probes()]
-        times += self._search.times(carried=self._carrier is not None)
+        times += self._search.times()
         if (when := self._round.next_time()) is not None:
             times.append(when)
         return min(times, default=None)
@@ -236,33 +233,27 @@ class Race:
 
     def _act(self, now: float) -> list[Action]:
         """What is due by now, and all that came of the event."""
+        self._search.end_unless_greeted()
         while (lane := self._round.take(now, self._search.since)) is not None:
-            self._open(lane, now)
-        self._settle(now)
+            self._track.open(lane, now)
+        self._search.settle(now, waiting=bool(self._round.waiting))
         pending = self._checking or self._round.next_time() is not None
         if not pending and all(not lane.is_open for lane in self._lanes.values()):
             self._round_over(now)
-        actions, self._actions = self._actions, []
+        actions, self._track.actions = self._track.actions, []
         return actions
 
     def _start_round(self, now: float, first: Lane | None = None) -> None:
         self._answered = False
-        self._failed = []
+        self._track.failed = []
         self._round.start(now, first)
-
-    def _begin_again(self, lost: Lane, now: float, wait: float) -> None:
-        """What was good until now is first tried again, unless it has been cut twice."""
-        if wait or all(lane.not_before > now for lane in self._lanes.values()):
-            self._wait(now, wait)
-        else:
-            self._start_round(now, lost)
 
     def _round_over(self, now: float) -> None:
         if self._answered:
             self._rest(now)
         else:
             self._checking = True
-            self._actions.append(CheckOnline())
+            self._track.actions.append(CheckOnline())
 
     def _rest(self, now: float) -> None:
         self._wait(now, self._pauses.next())
@@ -272,69 +263,32 @@ class Race:
         allowed = min(lane.not_before for lane in self._lanes.values())
         until = max(now + wait, allowed)
         self._round.wait_until(until)
-        self._actions.append(Note(None, "wait", f"{until - now:.2f} s"))
+        self._track.actions.append(Note(None, "wait", f"{until - now:.2f} s"))
 
-    def _defer(self, lanes: Iterable[Lane], now: float, retry_after: float | None) -> None:
-        if retry_after:
-            for lane in lanes:
-                lane.not_before = max(lane.not_before, now + min(retry_after, self.policy.retry_after_max))
-
-    # Links
-
-    def _candidates(self) -> list[Lane]:
-        return [lane for lane in self._lanes.values() if lane.is_open and lane is not self._carrier]
-
-    def _open(self, lane: Lane, now: float, why: str = "") -> None:
-        lane.opens(now)
-        self._actions.append(Open(lane.name, why))
-        self._forget_unless_greeted()
-
-    def _close(self, lane: Lane, why: str) -> None:
-        lane.state, lane.proven = "idle", False
-        self._actions.append(Close(lane.name, why))
-
-    def _fails(self, lane: Lane, now: float) -> None:
-        lane.fails_to_work()
-        lane.plan_probe(now, self._jitter())
-        self._failed.append(lane)
-        self._forget_unless_greeted()
+    # Who carries
 
     def _works(self, lane: Lane, now: float, why: str) -> None:
-        self._confirm(now)
-        carrier = self._carrier
+        self._track.confirm(now)
+        carrier = self._track.carrier
         if carrier is None or not carrier.proven or lane.rank < carrier.rank:
-            self._carry(lane, now, why)
-        if lane is not self._carrier:
-            self._close(lane, "another one works")
-        self._calm(now)
+            self._track.carry(lane, now, why)
+            carrier = lane
+        elif lane is not carrier:
+            self._track.close(lane, "another one works")
+        self._calm(carrier, now)
 
-    def _carry(self, lane: Lane, now: float, why: str) -> None:
-        old = self._carrier
-        if old is lane:
-            return
-        if old is not None:
-            self._pauses.after_life(now - self._carried_at)
-        lane.state, self._carrier, self._carried_at = "carrying", lane, now
-        self._actions.append(Carry(lane.name, why))
-        if old is not None:
-            self._close(old, f"{lane.name} has taken over")
-        for other in self._lanes.values():
-            if not other.is_open:
-                other.plan_probe(now, self._jitter())
-
-    def _calm(self, now: float) -> None:
+    def _calm(self, carrier: Lane, now: float) -> None:
         """The carrier works in both directions: what is worse is not needed."""
         self._round.stop()
         self._search.end()
-        assert self._carrier is not None
-        for lane in self._candidates():
-            if lane.rank > self._carrier.rank:
-                self._close(lane, f"{self._carrier.name} works")
-                lane.plan_probe(now, self._jitter())
+        for lane in self._track.candidates():
+            if lane.rank > carrier.rank:
+                self._track.close(lane, f"{carrier.name} works")
+                lane.plan_probe(now)
 
     def _probes(self) -> list[tuple[Lane, float]]:
         """What is worth a try beside the carrier, and when. Where nothing can be sent, also what is in quarantine."""
-        carrier = self._carrier
+        carrier = self._track.carrier
         if carrier is None:
             return []
         idle = [lane for lane in self._lanes.values() if not lane.is_open and lane not in self._round.waiting]
@@ -346,54 +300,8 @@ class Race:
             ]
         return [(lane, max(lane.probe_at, lane.quarantined_until)) for lane in idle if lane.rank < carrier.rank]
 
-    def _confirm(self, now: float) -> None:
-        for lane in self._lanes.values():
-            if lane.confirm(now):
-                seconds = f"for {lane.quarantined_until - now:.0f} s: it keeps being cut"
-                self._actions.append(Note(lane.name, "quarantine", seconds))
-                lane.plan_probe(now, self._jitter())
-
-    # The uplink
-
-    @property
-    def _is_settled(self) -> bool:
-        """Who carries is decided, for better or worse."""
-        return self._carrier is not None and (self._carrier.proven or self._search.blocked)
-
     def _seek_uplink(self, lane: Lane, now: float) -> None:
         """The carrier goes on bringing messages, while the others are asked whether they can send."""
         lane.proven, lane.proven_at = False, None
         self._search.begin(now)
         self._round.stand_by(now, self._lanes.values(), at_once=lane.muted)
-
-    def _forget_unless_greeted(self) -> None:
-        if self._carrier is None and not any(lane.state == "greeted" for lane in self._lanes.values()):
-            self._search.end()
-
-    def _settle(self, now: float) -> None:
-        """Without an uplink: first messages come, soon afterwards it is said that nothing can be sent."""
-        self._turn_to_greeted(now)
-        search = self._search
-        if search.since is None or self._is_settled:
-            return
-        pending = self._round.waiting or any(lane.is_open and not lane.muted for lane in self._lanes.values())
-        blocked = not pending or search.is_over(now)
-        greeted = [lane for lane in self._lanes.values() if lane.state == "greeted"]
-        if self._carrier is None and greeted and (blocked or search.is_late(now)):
-            self._carry(greeted[0], now, "no echo came yet" if not blocked else "no transport can send")
-        if blocked and self._carrier is not None:
-            search.block(now)
-            self._actions.append(Note(self._carrier.name, "uplink", "blocked: messages come, but none can be sent"))
-            for lane in self._candidates():
-                if lane.muted:
-                    self._fails(lane, now)
-                    self._close(lane, "no echo came back")
-
-    def _turn_to_greeted(self, now: float) -> None:
-        """The carrier is gone: a link beside it that was greeted, but not proven yet, may have to carry now."""
-        if self._carrier is None and self._search.since is None:
-            for lane in self._lanes.values():
-                if lane.state == "greeted":
-                    lane.muted = False
-                    self._search.begin(now)
-                    self._actions.append(Prove(lane.name))

@@ -153,18 +153,13 @@ class Keeper:
 
         When cancelled, the next link carries it. One call at a time.
         """
-        before, self._topics.rejection = self.session.version, None
-        change = self.session.subscribe if isinstance(command, Subscribe) else self.session.unsubscribe
-        change(command.topics)
-        version = self.session.version
+        before = self.session.version
+        version = self._topics.ask(command)
         if version != before:
             self._do(self._race.on_topics(self._loop.time()))
             if not await self._changed_in_stream(command, before):
                 self._reopen()
-        topics = self._topics
-        await self._until(lambda: topics.carried >= version or topics.rejection is not None)
-        if topics.rejection is not None:
-            raise topics.rejection
+        await self._until(lambda: self._topics.is_carried(version))
 
     async def _changed_in_stream(self, command: Subscribe | Unsubscribe, before: int) -> bool:
         runner = self._carrier
@@ -338,8 +333,6 @@ class Keeper:
     # What links tell
 
     def greeted(self, runner: Runner) -> None:
-        if not self._is_current(runner):
-            return
         self.timeline.note(runner.name, "hello", f"cursor {self.session.cursor}")
         self._complaints.take_back(runner.name)
         if self._carrier is None and not runner.stream.joined:
@@ -348,8 +341,6 @@ class Keeper:
         self._do(self._race.on_hello(runner.name, self._loop.time()))
 
     def proven(self, runner: Runner, rtt: float | None) -> None:
-        if not self._is_current(runner):
-            return
         seen = "the server has answered" if rtt is None else f"came back after {rtt * 1000:.1f} ms"
         self.timeline.note(runner.name, "echo", seen)
         if runner is not self._carrier:
@@ -367,10 +358,9 @@ class Keeper:
             self._spawn(self._recall.flush())
 
     def unproven(self, runner: Runner, why: str) -> None:
-        if self._is_current(runner):
-            self.timeline.note(runner.name, "no echo", why)
-            self._complaints.about(runner.name, "mute")
-            self._do(self._race.on_unproven(runner.name, self._loop.time(), why))
+        self.timeline.note(runner.name, "no echo", why)
+        self._complaints.about(runner.name, "mute")
+        self._do(self._race.on_unproven(runner.name, self._loop.time(), why))
 
     def overtaken(self, runner: Runner) -> bool:
         if self._carrier is not None:
@@ -392,8 +382,6 @@ class Keeper:
             raise ConnectionLost("the server is not where this client is")
 
     def ended(self, runner: Runner, error: TricastError) -> None:
-        if not self._is_current(runner):
-            return
         carried = runner is self._carrier
         name, now, link = runner.name, self._loop.time(), runner.link
         wait, answered = link.reconnect_after if runner.parting else None, False
@@ -434,12 +422,8 @@ class Keeper:
             self._refused = error
             self._wake.set()
 
-    def _is_current(self, runner: Runner) -> bool:
-        return self._runners.get(runner.name) is runner
-
     def _stale(self, runner: Runner, why: str) -> None:
-        if self._is_current(runner):
-            self._do(self._race.on_stale(runner.name, self._loop.time(), why))
+        self._do(self._race.on_stale(runner.name, self._loop.time(), why))
 
     def _withdraw(self, runner: Runner, why: str) -> None:
         self._drop(runner.name)

@@ -57,12 +57,13 @@ DOUBLINGS_MAX = 16
 @dataclass(slots=True)
 class Lane:
     """One transport, by its `rank` (0 is best). `proven`: an echo has come back on the link that is open, or the
-    last one is trusted. `muted`: on this link nothing can be sent.
+    last one is trusted. `muted`: on this link nothing can be sent. `jitter` gives numbers from 0 to 1.
     """
 
     name: TransportName
     rank: int
     policy: Policy
+    jitter: Callable[[], float]
     state: State = "idle"
     proven: bool = False
     muted: bool = False
@@ -83,6 +84,11 @@ class Lane:
         return self.state != "idle"
 
     @property
+    def is_greeted(self) -> bool:
+        """Its hello has come."""
+        return self.is_open and self.state != "opening"
+
+    @property
     def is_suspected(self) -> bool:
         return self._suspected_at is not None
 
@@ -95,6 +101,11 @@ class Lane:
 
     def is_trusted(self, now: float) -> bool:
         return self.proven_at is not None and now - self.proven_at <= self.policy.trust
+
+    def defer(self, now: float, retry_after: float | None) -> None:
+        """The server asks not to be tried for so many seconds."""
+        if retry_after:
+            self.not_before = max(self.not_before, now + min(retry_after, self.policy.retry_after_max))
 
     def opens(self, now: float) -> None:
         self.state, self.opened_at, self.proven, self.muted = "opening", now, False, False
@@ -144,10 +155,9 @@ class Lane:
         """Nothing works: it was not this transport's fault."""
         self._suspected_at = None
 
-    def plan_probe(self, now: float, jitter: float) -> None:
-        """`jitter` from 0 to 1."""
+    def plan_probe(self, now: float) -> None:
         policy = self.policy
-        delay = min(policy.probe_max, policy.probe_min * 2.0**self.fails) * (0.75 + 0.5 * jitter)
+        delay = min(policy.probe_max, policy.probe_min * 2.0**self.fails) * (0.75 + 0.5 * self.jitter())
         self.probe_at = max(now + delay, self.not_before)
 
 

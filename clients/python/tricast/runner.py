@@ -7,6 +7,7 @@ import secrets
 from contextlib import aclosing
 from typing import Protocol
 
+from tricast.echoes import ECHO_EVENT
 from tricast.errors import CommandError, ConnectionLost, TransportError, TricastError
 from tricast.mailbox import Mailbox
 from tricast.session import Session, Stream, parts
@@ -22,11 +23,9 @@ STALL = 1.5
 LINGER = 2.0
 """Seconds that a link which is replaced may take to answer the commands that are on their way."""
 
-ECHO_EVENT = "echo"
-
 
 class Owner(Protocol):
-    """Who decides about links. None of these waits or raises, but `take`."""
+    """Who decides about links. None of these waits or raises, but `take`. One that is retired tells nothing."""
 
     def greeted(self, runner: Runner) -> None:
         """The first frame has come."""
@@ -133,7 +132,8 @@ class Runner:
             self._part(part)
         if self.greeted_at is None:
             self.greeted_at = self._heard_at
-            self._owner.greeted(self)
+            if not self._retired:
+                self._owner.greeted(self)
         if self.carrying:
             if self._mailbox.held:
                 self.link.release()
@@ -163,7 +163,7 @@ class Runner:
         self._held = [part for part in self._held if not self._is_old(part)]
         if len(self._held) >= HELD_MAX:
             self._flooded = True
-            if self._owner.overtaken(self):
+            if not self._retired and self._owner.overtaken(self):
                 await self._released.wait()
 
     def _is_old(self, part: Frame) -> bool:
@@ -191,10 +191,12 @@ class Runner:
                 by_stream = await self._echo(through_bus or self.link.uplink == "http")
         except (TimeoutError, TransportError) as error:
             if not await self._reaches(timeout):
-                self._owner.unproven(self, str(error) or f"no echo came back within {timeout:g} s")
+                if not self._retired:
+                    self._owner.unproven(self, str(error) or f"no echo came back within {timeout:g} s")
                 return
             by_stream = False
-        self._owner.proven(self, self._loop.time() - start if by_stream else None)
+        if not self._retired:
+            self._owner.proven(self, self._loop.time() - start if by_stream else None)
 
     async def _echo(self, through_bus: bool) -> bool:
         """Whether an echo came; if not, the server has answered otherwise. Raises TransportError."""

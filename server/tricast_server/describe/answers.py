@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from tricast.wire.commands import COMMANDS_MAX
 from tricast_server.describe.parts import TEXT, Part
 from tricast_server.describe.schema import Schema, ref
 from tricast_server.tally import TRANSPORTS
-from tricast_server.transports.send import COMMANDS_MAX
 
 _COUNT: Schema = {"type": "integer", "minimum": 0}
 

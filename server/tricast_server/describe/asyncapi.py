@@ -8,11 +8,12 @@ from typing import Any
 from tricast_server.describe import answers
 from tricast_server.describe.parts import POLLER, SUBSCRIBER, Part
 from tricast_server.describe.schema import COMMANDS, FRAMES, Schema, components, ref
+from tricast_server.transports.websocket import PROTOCOLS
 
 ABOUT = (
     "The same frames on every transport. A cursor stands for everything up to it, whatever the topics; messages come "
     "once and in order, or a gap says that they will not. The contract in words is docs/protocol.md, HTTP is in "
-    "openapi.json."
+    "openapi.json. In the format protobuf, frames and commands are the messages of these names in proto/tricast.proto."
 )
 _SENT = (*(frame.__name__ for frame in FRAMES),)
 _TAKEN = (*(command.__name__ for command in COMMANDS), "ShortPublish")
@@ -26,11 +27,16 @@ def asyncapi(host: str, prefix: str = "") -> dict[str, Any]:
     events = tuple(name for name in _SENT if name not in _STREAM_ONLY)
     channels = {
         "ws": _channel(
-            "/ws", "Both ways. One text frame is one object.", (*_SENT, *_TAKEN), "ws", bindings=_websocket()
+            "/ws",
+            "Both ways. One frame is one of these: text, or binary in protobuf.",
+            (*_SENT, *_TAKEN),
+            "ws",
+            bindings=_websocket(),
         ),
         "sse": _channel(
             "/sse",
-            "Down. A message has no event name, `error` is called `failure`, the others have their type's.",
+            "Down. A message has no event name, `error` is called `failure`, the others have their type's. Protobuf is "
+            "base64 here.",
             events,
             "http",
         ),
@@ -91,7 +97,9 @@ def _query(*parameters: Part) -> Schema:
 
 
 def _websocket() -> Part:
-    return {"ws": {"method": "GET", "query": _query(*SUBSCRIBER)}}
+    protocol = {"description": "One of these, perhaps, and a token.", "type": "string", "examples": [*PROTOCOLS]}
+    headers: Schema = {"type": "object", "properties": {"Sec-WebSocket-Protocol": protocol}}
+    return {"ws": {"method": "GET", "query": _query(*SUBSCRIBER), "headers": headers}}
 
 
 def _get() -> Part:

@@ -16,7 +16,7 @@ from tricast.errors import (
     Unavailable,
     UnknownAction,
 )
-from tricast.wire.commands import EVENT_MAX
+from tricast.wire.commands import COMMANDS_MAX, EVENT_MAX
 from tricast_server.describe import answers
 from tricast_server.describe.parts import (
     CANARY,
@@ -32,15 +32,16 @@ from tricast_server.describe.parts import (
     errors,
     json_answer,
     json_body,
+    protobuf_body,
     query,
 )
 from tricast_server.describe.schema import components, ref
 from tricast_server.settings import Settings
-from tricast_server.transports.send import COMMANDS_MAX
 
 ABOUT = (
     "One echo and broadcast message bus over WebSocket, Server-Sent Events and long polling. What the streams carry is "
-    "in asyncapi.json; the contract in words is docs/protocol.md. Unknown query parameters and members are ignored."
+    "in asyncapi.json; the contract in words is docs/protocol.md. Unknown query parameters and members are ignored. "
+    "An error status brings a JSON object in every format."
 )
 _PASSING = (TooMany, RateLimited, Unavailable)
 _ENTERING = (BadRequest, Unauthorized, Forbidden)
@@ -105,7 +106,11 @@ def _bus(settings: Settings) -> Part:
     batch: Part = {
         **json_answer("What there is, in order.", ref("Batch"), {**CURSOR, **NO_STORE}),
     }
-    batch["content"]["text/plain"] = {"schema": TEXT}
+    batch["content"] |= {"text/plain": {"schema": TEXT}, **protobuf_body("Batch")}
+    outcome = json_answer(
+        "The answer, or all of them, in the body's format or what `Accept` names.", answers.REPLIES, NO_STORE
+    )
+    outcome["content"] |= protobuf_body("Answers")
     websocket = _get(
         "Listen and send over a WebSocket", "bus", {"101": upgrade, **errors(*_ENTERING, *_PASSING)}, *SUBSCRIBER
     )
@@ -114,13 +119,13 @@ def _bus(settings: Settings) -> Part:
     send: Part = {
         "summary": "Send commands",
         "description": f"One command, whose outcome is the status; or up to {COMMANDS_MAX}, which are carried out and "
-        f"answered in order. The body is read as JSON whatever its type, {settings.max_body} bytes at most; data is "
-        f"{data}.",
+        f"answered in order. A body of any other type than application/x-protobuf is read as JSON; {settings.max_body} "
+        f"bytes at most; data is {data}.",
         "tags": ["bus"],
         "parameters": [VERSION, query("topics", "The first is where a publish without a topic goes.", TEXT), CLIENT],
-        "requestBody": {"required": True, "content": json_body(answers.COMMANDS)},
+        "requestBody": {"required": True, "content": {**json_body(answers.COMMANDS), **protobuf_body("Commands")}},
         "responses": {
-            "200": json_answer("The answer, or all of them.", answers.REPLIES, NO_STORE),
+            "200": outcome,
             **errors(*_COMMANDING),
         },
     }

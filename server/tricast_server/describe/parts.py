@@ -6,12 +6,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from tricast.errors import COMMAND_ERRORS, CommandError, TooMany
+from tricast.wire import protobuf
 from tricast.wire.cursor import DEFAULT_TOPIC
 from tricast.wire.messages import PROTOCOL
 from tricast_server.canary import COUNT_MAX, SIZE_MAX, TIME_MAX
 from tricast_server.describe.schema import Schema, ref
 from tricast_server.framing import FORMATS
 from tricast_server.transports.params import LAST_MAX, LIMIT_DEFAULT, LIMIT_MAX, WAIT_DEFAULT, WAIT_MAX
+from tricast_server.transports.websocket import PROTOCOLS
 
 Part = dict[str, Any]
 
@@ -38,7 +40,12 @@ SUBSCRIBER: tuple[Part, ...] = (
     query("topics", "Names, separated by commas.", {"type": "string", "default": DEFAULT_TOPIC}),
     query("cursor", "Resume after this; `earliest` is the oldest kept. Without it: from now on.", TEXT),
     query("last", "Without a cursor: begin with so many kept messages of each topic.", _number("integer", LAST_MAX, 0)),
-    query("format", "How frames are spelled.", {"enum": [*FORMATS], "default": "json"}),
+    query(
+        "format",
+        f"How frames are spelled. On `/ws` a subprotocol says it too ({', '.join(f'`{name}`' for name in PROTOCOLS)}), "
+        f"on `/poll` an `Accept` of `{protobuf.CONTENT_TYPE}`.",
+        {"enum": [*FORMATS], "default": "json"},
+    ),
     CLIENT,
     query("echo", "0: leave out my own messages.", {"enum": ["0", "1"], "default": "1"}),
     query("why", "What became of another transport before, as `ws:refused`: see docs/fallback.md.", TEXT),
@@ -66,6 +73,10 @@ CANARY: tuple[Part, ...] = (
 
 def json_body(schema: Schema) -> Part:
     return {"application/json": {"schema": schema}}
+
+
+def protobuf_body(message: str) -> Part:
+    return {protobuf.CONTENT_TYPE: {"schema": {"description": f"`{message}` of proto/tricast.proto."}}}
 
 
 def json_answer(description: str, schema: Schema, headers: Part | None = None) -> Part:

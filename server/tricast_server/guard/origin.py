@@ -52,6 +52,19 @@ def cors_headers(request: web.Request, settings: Settings) -> Mapping[str, str]:
     return {**NO_PAGE, "Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": EXPOSED}
 
 
+def vary(request: web.Request, name: str) -> None:
+    """This header of the request, too, decides what its answer is (RFC 9110, 12.5.5)."""
+    headers = request[CORS]
+    names = f"{headers['Vary']}, {name}"
+    request[CORS] = {**headers, "Vary": names} if "Access-Control-Allow-Origin" in headers else _no_page(names)
+
+
+@lru_cache(8)
+def _no_page(names: str) -> Mapping[str, str]:
+    """One for all, so that the answers made with it can be shared."""
+    return MappingProxyType({**NO_PAGE, "Vary": names})
+
+
 def preflight_headers(request: web.Request, settings: Settings) -> dict[str, str]:
     """The answer to OPTIONS (WHATWG Fetch, 3.2.2)."""
     headers = dict(cors_headers(request, settings))

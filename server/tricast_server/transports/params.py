@@ -32,11 +32,15 @@ _CURSOR = "cursor="
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Params:
-    """All but the cursor, the same in every poll of a client. `view` is that of somebody with nothing hidden."""
+    """All but the cursor, the same in every poll of a client. `view` is that of somebody with nothing hidden.
+
+    `format_given`: by the query, or by what goes before it.
+    """
 
     view: View
     last: int
     format: Format
+    format_given: bool
     client: str | None
     echo: bool
     wait: float
@@ -92,6 +96,7 @@ def _params(query: str, format: str | None, max_topics: int) -> Params:
         view=View(topics),
         last=int(number(given, "last", 0, LAST_MAX, whole=True)),
         format=format_named(format or given.get("format", "json")),
+        format_given=format is not None or "format" in given,
         client=client_of(given),
         echo=given.get("echo", "1") != "0",
         wait=number(given, "wait", WAIT_DEFAULT, WAIT_MAX),

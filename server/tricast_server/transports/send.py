@@ -8,34 +8,57 @@ import math
 from aiohttp import web
 
 from tricast.errors import COMMAND_ERRORS, BadRequest, CommandError, TooLarge, Unavailable
-from tricast.wire import json
-from tricast.wire.commands import command_of, ref_of, topic_list
+from tricast.wire import json, protobuf
+from tricast.wire.commands import COMMANDS_MAX, command_of, ref_of, topic_list
 from tricast.wire.cursor import DEFAULT_TOPIC
 from tricast.wire.messages import Error, Frame, JsonValue, Publish, Reply
 from tricast_server.guard.authorise import bearer_token
 from tricast_server.service import Service
+from tricast_server.transports.accept import accepts
 from tricast_server.transports.commands import Caller, error_frame
 from tricast_server.transports.params import check_version, client_of, new_client
 
-COMMANDS_MAX = 100
 NO_STORE = {"Cache-Control": "no-store"}
 _TEXT_TYPES = ("application/x-www-form-urlencoded",)
 """What `curl -d` says of a body that it was given as text."""
 
 
 async def handle(request: web.Request, service: Service) -> web.StreamResponse:
-    """One object, or an array that is carried out in order."""
+    """One command, or several that are carried out in order."""
     caller = _caller(request, service, _first_topic(request))
     await caller.enter()
-    value = json.loads(await read_body(request, service))
+    values, alone = _commands(request, await read_body(request, service))
+    answers = await _run_all(caller, values)
+    if alone and isinstance(answers[0], Error):
+        return respond(answers[0])
+    if _wants_protobuf(request):
+        body = protobuf.encode_answers(answers)
+        return web.Response(body=body, headers={**NO_STORE, "Content-Type": protobuf.CONTENT_TYPE})
+    if alone:
+        return respond(answers[0])
+    return web.json_response(text=f"[{','.join(map(json.encode, answers))}]", headers=NO_STORE)
+
+
+def _commands(request: web.Request, body: bytes) -> tuple[list[JsonValue], bool]:
+    """The commands, and whether there is but one, whose outcome is the status. Raises BadRequest."""
+    if request.content_type == protobuf.CONTENT_TYPE:
+        values = protobuf.commands_members(body)
+        if not values:
+            raise BadRequest("no commands")
+        return values, len(values) == 1
+    value = json.loads(body)
     if not isinstance(value, list):
-        answer = await caller.run(value)
-        assert answer is not None, "only a stream answers later"
-        return respond(answer)
+        return [value], True
     if not 1 <= len(value) <= COMMANDS_MAX:
         raise BadRequest(f"an array of 1 to {COMMANDS_MAX} commands")
-    answers = await _run_all(caller, value)
-    return web.json_response(text=f"[{','.join(map(json.encode, answers))}]", headers=NO_STORE)
+    return value, False
+
+
+def _wants_protobuf(request: web.Request) -> bool:
+    """The answer is of the body's format, unless Accept names the other one."""
+    if request.content_type == protobuf.CONTENT_TYPE:
+        return not accepts(request, json.CONTENT_TYPE)
+    return accepts(request, protobuf.CONTENT_TYPE)
 
 
 async def publish(request: web.Request, service: Service) -> web.StreamResponse:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import math
 
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
 from tricast.errors import CommandError, RateLimited, TooMany, Unavailable
-from tricast.wire import sse
 from tricast_server import logs
 from tricast_server.bus.subscription import End
-from tricast_server.framing import FORMATS, JSON, SSEFraming
+from tricast_server.framing import FORMATS, format_told_in
+from tricast_server.framing.events import SSEFraming, failure_event
 from tricast_server.service import Service
 from tricast_server.transports.commands import error_frame
 from tricast_server.transports.connect import enter
@@ -111,7 +110,6 @@ async def _come_back(request: web.Request, response: EventStream, error: Command
     after = error.retry_after or 1.0
     await response.prepare(request)
     async with response:
-        # Without an id: an empty one would make a browser forget its cursor.
-        event = sse.build(JSON.frame(error_frame(error)), id=None, event="failure", retry=math.ceil(after * 1000))
-        await response.write(event.encode())
+        format = format_told_in(request.query.get("format"))
+        await response.write(failure_event(format, error_frame(error), after))
     return response

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 from typing import Any
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
 from tricast.errors import BadRequest, CommandError, Forbidden, TooMany, Unauthorized, Unavailable
-from tricast.wire import json
-from tricast.wire.commands import is_command
-from tricast.wire.messages import Error, JsonValue, Ping, Reply
+from tricast.wire.messages import Error, Ping, Reply
 from tricast_server import logs
 from tricast_server.bus.subscription import End, Subscription
-from tricast_server.framing import FORMATS, JSON, TEXT, WebSocketFraming, text_frame
+from tricast_server.framing import FORMATS, Format, format_told_in
+from tricast_server.framing.websocket import WINDOW_BITS, DeflatedFraming, WebSocketFraming, data_frame
 from tricast_server.guard.authorise import (
     TOKEN_PROTOCOL,
     Access,
@@ -37,7 +37,8 @@ ESCAPED = 6
 """Bytes that one may become as `\\u0000`: the limit is of the data, however they are spelled."""
 PING_INTERVAL_MIN = 4.0
 """aiohttp waits for a pong half as long as it waits to ping: under 2 s a busy but living client would be cut."""
-_FRAMINGS = {name: WebSocketFraming(format) for name, format in FORMATS.items()}
+_PLAIN = {name: WebSocketFraming(format) for name, format in FORMATS.items()}
+_DEFLATED = {name: DeflatedFraming(format) for name, format in FORMATS.items()}
 
 
 async def handle(request: web.Request, service: Service) -> web.StreamResponse:
@@ -57,24 +58,27 @@ async def _serve(request: web.Request, service: Service) -> web.StreamResponse:
         heartbeat=max(PING_INTERVAL_MIN, service.settings.heartbeat),
         timeout=CLOSE_TIMEOUT,
         autoclose=False,  # a close is answered after the subscription has left the live set, never before
-        compress=False,
+        compress=service.settings.compress,
         max_msg_size=ESCAPED * service.settings.max_message + 2**16,
     )
     ready = response.can_prepare(request)
     if not ready or request.version < (1, 1):
         raise BadRequest("this is a WebSocket endpoint, and no upgrade arrived; a proxy may have taken it out")
+    format = ready.protocol.removeprefix(SUBPROTOCOL) if ready.protocol else None
     try:
-        format = ready.protocol.removeprefix(SUBPROTOCOL) if ready.protocol else None
         entrance = await enter(request, service, format=format)
         service.limits.connect_as(entrance.grant.subject)
     except CommandError as error:
-        return await _refuse(request, service, response, error)
+        told = format_told_in(format or request.query.get("format"))
+        return await _refuse(request, service, response, error, told)
     params, start = entrance.params, entrance.start
     writer = await response.prepare(request)
+    # A frame made for a larger window than was agreed could not be read: then all stay as they are, which is allowed.
+    framings = _DEFLATED if response.compress == WINDOW_BITS else _PLAIN
     sink = StreamSink(
         request,
         writer,
-        _FRAMINGS[params.format.name],
+        framings[params.format.name],
         high_mark=service.settings.write_buffer,
         timeout=service.send_timeout,
         ending=lambda: response.closed,
@@ -96,7 +100,7 @@ async def _serve(request: web.Request, service: Service) -> web.StreamResponse:
         try:
             service.begin(subscription, service.hello("ws", entrance.client, params.topics, start.asked))
             with service.leases.hold(entrance.grant, connection.expired) as connection.lease:
-                await connection.read(text=params.format is TEXT)
+                await connection.read(params.format)
         finally:
             try:
                 await connection.aclose()
@@ -113,7 +117,7 @@ def _check_protocols(request: web.Request) -> None:
 
 
 async def _refuse(
-    request: web.Request, service: Service, response: web.WebSocketResponse, error: CommandError
+    request: web.Request, service: Service, response: web.WebSocketResponse, error: CommandError, format: Format
 ) -> web.StreamResponse:
     """A browser sees no HTTP status, so what is refused for good is accepted, told and closed.
 
@@ -125,7 +129,7 @@ async def _refuse(
     code = 4401 if isinstance(error, Unauthorized) else 4403 if isinstance(error, Forbidden) else 4400
     await response.prepare(request)
     if request.transport is not None:
-        request.transport.write(text_frame((JSON.frame(error_frame(error)) or "").encode()))
+        request.transport.write(data_frame(format.frame(error_frame(error))))
     await _close(request, response, code, error.code)
     return response
 
@@ -148,6 +152,8 @@ class BusWebSocket(web.WebSocketResponse):
     async def close(self, **more: Any) -> bool:
         if self.connection is not None:
             self.connection.subscription.end(End.LOST)
+        if isinstance(self.exception(), zlib.error):  # aiohttp says 1000 to what is not compressed as it says
+            more["code"] = WSCloseCode.INVALID_TEXT
         return await super().close(**more)
 
 
@@ -163,16 +169,13 @@ class _Connection:
         self._pings: set[asyncio.TimerHandle] = set()
         self._closing: asyncio.Task[None] | None = None
 
-    async def read(self, *, text: bool) -> None:
+    async def read(self, format: Format) -> None:
         """Returns when the connection has ended. Commands are carried out one after the other, in the order sent."""
         while self.subscription.ended is None:
             message = await self._response.receive()
-            if message.type is WSMsgType.TEXT:
-                reply = await self._answer(message.data, text=text)
-            elif message.type is WSMsgType.BINARY:
-                reply = error_frame(BadRequest("this format has no binary frames"))
-            else:
+            if message.type is not WSMsgType.TEXT and message.type is not WSMsgType.BINARY:
                 return
+            reply = await self._answer(format, message.data)
             if reply is not None:
                 self.subscription.say(reply)
             try:
@@ -180,16 +183,11 @@ class _Connection:
             except ConnectionError:
                 return
 
-    async def _answer(self, data: str, *, text: bool) -> Reply | Error | None:
-        value: JsonValue
+    async def _answer(self, format: Format, payload: str | bytes) -> Reply | Error | None:
         try:
-            value = json.loads(data)
+            value = format.command(payload)
         except CommandError as error:
-            if not text:
-                return error_frame(error)
-            value = None
-        if text and not is_command(value):
-            value = {"action": "publish", "data": data}
+            return error_frame(error)
         return await self.caller.run(value)
 
     @property

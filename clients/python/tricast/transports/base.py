@@ -14,7 +14,6 @@ import aiohttp
 from yarl import URL
 
 from tricast.errors import (
-    BadRequest,
     CommandError,
     ConnectFailed,
     ConnectionLost,
@@ -28,6 +27,7 @@ from tricast.errors import (
 from tricast.session import Request
 from tricast.token import Token, fetch, renews
 from tricast.wire import json
+from tricast.wire.formats import Codec
 from tricast.wire.messages import (
     PROTOCOL,
     Batch,
@@ -50,12 +50,14 @@ Answer = Reply | CommandError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where to connect, and as whom. `client` is sent on every link, so that `from` stays. Timeouts in seconds."""
+    """Where to connect, how and as whom. `client` is sent on every link, so that `from` stays. Timeouts in seconds."""
 
     url: URL
     client: str
     token: Token | None = field(default=None, repr=False)
     echo: bool = True
+    codec: Codec = json
+    compress: bool = False
     connect_timeout: float = 5.0
     send_timeout: float = 10.0
     counter: Iterator[int] = field(default_factory=lambda: itertools.count(1))
@@ -102,8 +104,8 @@ class Link(ABC):
 
     @abstractmethod
     async def send(self, commands: Sequence[Command]) -> list[Answer]:
-        """The answers, in order. Raises BadRequest for data that JSON cannot carry, ConnectFailed where nothing was
-        sent, UplinkBlocked where something in between refused, ConnectionLost where the outcome is unknown.
+        """The answers, in order. Raises BadRequest for data that the format cannot carry, ConnectFailed where nothing
+        was sent, UplinkBlocked where something in between refused, ConnectionLost where the outcome is unknown.
         When cancelled, the outcome is unknown.
         """
 
@@ -117,16 +119,26 @@ class Link(ABC):
 
     async def post(self, commands: Sequence[Command]) -> list[Answer]:
         """`send` over HTTP, whatever the link: this also goes while nobody reads its stream."""
-        body = json.encode_commands(commands)
+        body = self.target.codec.encode_commands(commands)
         response, text = await self._post(body)
         if response.status == 401 and self.target.renews:
             response, text = await self._post(body)  # with another token
         if response.status != 200:
             return [_not_sent(response.status, response.headers, text)] * len(commands)
-        return _answers(text)
+        return self._answers(text, len(commands))
+
+    def _answers(self, body: bytes, count: int) -> list[Answer]:
+        """Raises ConnectionLost for what is no answer: who knows what became of the commands."""
+        try:
+            answers = [_answer(frame) for frame in self.target.codec.decode_answers(body)]
+        except ProtocolError as error:
+            raise ConnectionLost(f"POST /send: {error}") from error
+        if len(answers) != count:  # nothing at all is protobuf for no answers
+            raise ConnectionLost(f"POST /send: {len(answers)} answers to {count} commands")
+        return answers
 
     async def _post(self, body: bytes) -> tuple[aiohttp.ClientResponse, bytes]:
-        headers = {"Content-Type": "application/json", **await self.target.authorization()}
+        headers = {"Content-Type": self.target.codec.CONTENT_TYPE, **await self.target.authorization()}
         url = self.url("send", {})
         with network(ConnectionLost, "POST /send"):
             timeout = aiohttp.ClientTimeout(total=self.target.send_timeout, connect=self.target.connect_timeout)
@@ -148,6 +160,8 @@ class Link(ABC):
         own = {"v": str(PROTOCOL), "client": self.target.client}
         if not self.target.echo:
             own["echo"] = "0"
+        if self.target.codec is not json:
+            own["format"] = self.target.codec.NAME
         if self.why is not None:
             own["why"], self.why = self.why, None
         return (self.target.url / path).with_query({**query, **own})
@@ -205,7 +219,7 @@ def as_exception(error: Error, retry_after: float | None = None) -> CommandError
 
 
 def error_in(body: bytes) -> Error | None:
-    """The error object that is this whole body, if it is one."""
+    """The error object that is this whole body, if it is one. It is JSON whatever the format."""
     try:
         frame = json.decode(body)
     except ProtocolError:
@@ -227,15 +241,6 @@ def _not_sent(status: int, headers: Mapping[str, str], body: bytes) -> CommandEr
     if status >= 500:
         raise ConnectionLost(f"POST /send: {error}")  # a gateway may have passed it on
     raise UplinkBlocked(f"POST /send: {error}")
-
-
-def _answers(body: bytes) -> list[Answer]:
-    """Raises ConnectionLost for what is no answer: who knows what became of the commands."""
-    try:
-        value = json.loads(body)
-        return [_answer(json.frame_of(members)) for members in (value if isinstance(value, list) else [value])]
-    except (BadRequest, ProtocolError) as error:
-        raise ConnectionLost(f"POST /send: {error}") from error
 
 
 def _answer(frame: Frame | None) -> Answer:

@@ -11,7 +11,6 @@ import aiohttp
 from tricast.errors import ConnectFailed, ConnectionLost, TransportError
 from tricast.session import Request
 from tricast.transports.base import Answer, Link, Target, error_in, network, refusal
-from tricast.wire import json
 from tricast.wire.messages import Batch, Command, Frame
 
 WAIT = 25.0
@@ -71,6 +70,6 @@ class LongPollLink(Link):
             raise GatewayTimeout(f"GET /poll: HTTP status {status}")
         if status != 200:
             raise refusal(status, response.headers, body)
-        batch = json.decode_batch(body)
+        batch = self.target.codec.decode_batch(body)
         self.note(batch)
         return batch

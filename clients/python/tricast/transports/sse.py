@@ -10,7 +10,7 @@ import aiohttp
 from tricast.errors import ConnectFailed, ConnectionLost, ProtocolError
 from tricast.session import Request
 from tricast.transports.base import Answer, Link, Target, as_exception, network, refusal
-from tricast.wire import json, sse
+from tricast.wire import sse
 from tricast.wire.messages import Batch, Command, Error, Frame, Hello
 
 # A proxy that compresses holds events back until its buffer is full.
@@ -75,7 +75,8 @@ class SSELink(Link):
             events = parser.feed(chunk)
         except ValueError as error:
             raise ProtocolError(str(error)) from error
-        frames = [frame for event in events if (frame := json.decode(event.data)) is not None]
+        decode = self.target.codec.decode
+        frames = [frame for event in events if (frame := decode(event.data)) is not None]
         for frame in frames:
             self.note(frame)
         return frames

@@ -25,8 +25,13 @@ from tricast.wire import json
 from tricast.wire.messages import Batch, Command, Error, Frame, Hello, Reply
 
 MESSAGE_MAX = 4 * 2**20
+WINDOW_BITS = 15
+"""Of what is offered for compression; the most there is (RFC 7692, 7.1.2)."""
 CLOSE_TIMEOUT = 0.5
 """Seconds for the peer's half of the closing handshake; the next link need not wait for it."""
+
+TEXT = (aiohttp.WSMsgType.TEXT,)
+TEXT_AND_BINARY = (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY)
 
 EXPIRED = 4001
 REFUSALS: dict[int, type[CommandError]] = {4400: BadRequest, 4401: Unauthorized, 4403: Forbidden}
@@ -64,14 +69,16 @@ class WebSocketLink(Link):
         if ws is None or ws.closed:
             raise ConnectFailed("the WebSocket is not open")
         refs = [str(next(self._refs)) for _ in commands]
-        texts = [json.encode(replace(command, ref=ref)) for command, ref in zip(commands, refs, strict=True)]
+        payloads = [
+            self.target.codec.encode(replace(command, ref=ref)) for command, ref in zip(commands, refs, strict=True)
+        ]
         loop = asyncio.get_running_loop()
         futures = [self._waiting.setdefault(ref, loop.create_future()) for ref in refs]
         try:
             with network(ConnectionLost, "sending on the WebSocket"):
                 async with asyncio.timeout(self.target.send_timeout):
-                    for text in texts:
-                        await ws.send_str(text)
+                    for payload in payloads:
+                        await (ws.send_str(payload) if isinstance(payload, str) else ws.send_bytes(payload))
                     answers = [await future for future in futures]
         finally:
             for ref in refs:
@@ -89,6 +96,7 @@ class WebSocketLink(Link):
             return await self.http.ws_connect(
                 self.url("ws", request.query()),
                 headers=headers,
+                compress=WINDOW_BITS if self.target.compress else 0,
                 max_msg_size=MESSAGE_MAX,
                 timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT),
             )
@@ -99,13 +107,14 @@ class WebSocketLink(Link):
 
     async def _next(self, ws: aiohttp.ClientWebSocketResponse) -> Frame:
         """The next frame for the session. Raises what the end of the connection means."""
+        kinds = TEXT if self.target.codec is json else TEXT_AND_BINARY
         while True:
             message = await ws.receive()
-            if message.type is aiohttp.WSMsgType.TEXT:
-                frame = json.decode(message.data)
+            if message.type in kinds:
+                frame = self.target.codec.decode(message.data)
                 if frame is not None and self._take(frame):
                     return frame
-            elif message.type is not aiohttp.WSMsgType.BINARY:
+            elif message.type not in TEXT_AND_BINARY:
                 raise self._ended(ws)
 
     def _take(self, frame: Frame) -> bool:

@@ -23,6 +23,10 @@ from tricast.wire.messages import (
 PING_DELAY_MAX = 30.0
 EVENT_MAX = 256
 REF_MAX = 256
+COMMANDS_MAX = 100
+"""Of one `POST /send`."""
+TOPICS_MAX = 1000
+"""Names in one list: no server may be set to take more."""
 
 
 def is_command(value: JsonValue) -> TypeGuard[dict[str, JsonValue]]:
@@ -60,6 +64,8 @@ def topic_list(names: JsonValue) -> tuple[str, ...]:
     """Topic names, each once, in the order given. Raises BadRequest."""
     if not isinstance(names, list | tuple) or not names:
         raise BadRequest("topics is a list of names, not empty")
+    if len(names) > TOPICS_MAX:  # before each is looked at
+        raise BadRequest(f"too many topics: {TOPICS_MAX} at most")
     for name in names:
         if not isinstance(name, str) or not is_topic(name):
             raise BadRequest(f"no topic's name: {str(name)[:64]!a}")

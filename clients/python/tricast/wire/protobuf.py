@@ -17,6 +17,7 @@ from google.protobuf.message import Message as PbMessage
 from tricast.errors import BadRequest, ProtocolError
 from tricast.wire import json
 from tricast.wire import tricast_pb2 as pb
+from tricast.wire.commands import COMMANDS_MAX
 from tricast.wire.messages import (
     NO_DATA,
     Batch,
@@ -36,6 +37,10 @@ NAME: Final = "protobuf"
 CONTENT_TYPE: Final = "application/x-protobuf"
 
 _FRAMES: dict[str, type[Frame]] = {cls.type: cls for cls in (Hello, Message, Gap, Heartbeat, Reply, Error, Bye)}
+_NEEDED = frozenset({"topic", "cursor", "code", "action"})
+"""Texts that readers rely on. Protobuf knows no fields that must be there: an empty one is absent."""
+_NOT_PROTOBUF = (DecodeError, UnicodeDecodeError)
+"""The latter where protobuf runs without its C library: for a text that is not UTF-8."""
 _field_names: dict[type[Any], tuple[str, ...]] = {}
 Parsed = TypeVar("Parsed", bound=PbMessage)
 
@@ -92,7 +97,7 @@ def message_bytes(
             bytes=as_bytes,
             sender=sender,
             subject=subject,
-            ts=ts,
+            ts=round(ts, 6),  # as in JSON, so that it is the same message
         )
     ).SerializeToString()
 
@@ -102,12 +107,19 @@ def decode(payload: str | bytes) -> Frame | None:
 
     Raises ProtocolError.
     """
-    if isinstance(payload, str):
-        try:
-            payload = base64.b64decode(payload, validate=True)
-        except (ValueError, binascii.Error):
-            raise ProtocolError("the server sent what is not base64") from None
-    return _frame_of(_parsed(pb.Frame(), payload))
+    return _decode_text(payload) if isinstance(payload, str) else _frame_of(_parsed(pb.Frame(), payload))
+
+
+def _decode_text(text: str) -> Frame | None:
+    if text.startswith("{"):  # as a server without this format says so; no base64 begins like this
+        frame = json.decode(text)
+        if isinstance(frame, Error):
+            return frame
+        raise ProtocolError("the server sent JSON where protobuf was asked for")
+    try:
+        return decode(base64.b64decode(text, validate=True))
+    except (ValueError, binascii.Error):
+        raise ProtocolError("the server sent what is not base64") from None
 
 
 def decode_batch(body: bytes) -> Batch:
@@ -138,8 +150,11 @@ def command_members(payload: bytes) -> JsonValue:
 
 
 def commands_members(body: bytes) -> list[JsonValue]:
-    """The commands in the body of `POST /send`. Raises BadRequest."""
-    return [_members_of(command) for command in _command_parsed(pb.Commands(), body).commands]
+    """The commands in the body of `POST /send`. Raises BadRequest, also where they are too many."""
+    commands = _command_parsed(pb.Commands(), body).commands
+    if len(commands) > COMMANDS_MAX:  # before they become objects, as an empty one has but two bytes
+        raise BadRequest(f"{len(commands)} commands: the limit is {COMMANDS_MAX}")
+    return [_members_of(command) for command in commands]
 
 
 def _frame_to_pb(value: Frame) -> pb.Frame:
@@ -149,7 +164,9 @@ def _frame_to_pb(value: Frame) -> pb.Frame:
 
 
 def _command_to_pb(value: Command) -> pb.Command:
-    command = pb.Command(ref=value.ref)
+    command = pb.Command()
+    if value.ref is not None:
+        _set(command, "ref", value.ref)
     _fill(getattr(command, value.action), value)
     return command
 
@@ -183,7 +200,7 @@ def _set(message: Any, name: str, member: Any) -> None:
 def _parsed(message: Parsed, payload: bytes) -> Parsed:
     try:
         message.ParseFromString(payload)
-    except DecodeError as error:
+    except _NOT_PROTOBUF as error:
         raise ProtocolError(f"the server sent what is not protobuf: {error}") from None
     return message
 
@@ -191,7 +208,7 @@ def _parsed(message: Parsed, payload: bytes) -> Parsed:
 def _command_parsed(message: Parsed, payload: bytes) -> Parsed:
     try:
         message.ParseFromString(payload)
-    except DecodeError:
+    except _NOT_PROTOBUF:
         raise BadRequest(f"not protobuf: a {message.DESCRIPTOR.name} is expected") from None
     return message
 
@@ -205,7 +222,7 @@ Value = TypeVar("Value", bound=Frame)
 
 
 def _value_of(cls: type[Value], message: Any) -> Value:
-    """Raises ProtocolError where its data is not JSON."""
+    """Raises ProtocolError where something is missing or its data is not JSON."""
     values: dict[str, Any] = {}
     for name in _names(cls):
         if name == "data":
@@ -216,7 +233,9 @@ def _value_of(cls: type[Value], message: Any) -> Value:
             if cls is not Reply or message.HasField("cursor"):
                 values[name] = tuple(message.topics)
         elif not message.DESCRIPTOR.fields_by_name[name].has_presence or message.HasField(name):
-            values[name] = getattr(message, name)
+            values[name] = value = getattr(message, name)
+            if value == "" and name in _NEEDED:
+                raise ProtocolError(f"a {cls.type} frame is not whole: it has no {name}")
     try:
         return cls(**values)
     except TypeError as error:
