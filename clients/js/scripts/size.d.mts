@@ -1,1 +1,8 @@
-export function sizes(entry: string): Promise<{ name: string; initial: boolean; bytes: number; gzipped: number }[]>;
+interface Chunk {
+  name: string;
+  initial: boolean;
+  bytes: number;
+  gzipped: number;
+}
+
+export function sizes(imports: Record<string, string>): Promise<Chunk[]>;

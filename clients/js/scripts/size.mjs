@@ -1,14 +1,20 @@
-/** node size.mjs [ENTRY]: what a page downloads for `import { connect } from ENTRY`, and what it loads later. */
+/** node size.mjs [DIST]: what a page downloads for `import { connect }`, what it loads later, and what protobuf adds. */
 
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { rolldown } from "rolldown";
 
-/** Chunks by name, as any app is bundled and minified: their bytes, also gzipped. `initial`: those without `import()`. */
-export async function sizes(entry) {
+/**
+ * What a page comes to that imports names from modules, `{ connect: "dist/index.js" }`: chunks by name, as any app is
+ * bundled and minified, their bytes, also gzipped. `initial`: those without `import()`.
+ */
+export async function sizes(imports) {
   const page = "page.js";
-  const text = `import { connect } from ${JSON.stringify(resolve(entry))}; globalThis.connect = connect;`;
+  const lines = Object.entries(imports).map(
+    ([name, file]) => `import { ${name} } from ${JSON.stringify(resolve(file))}; globalThis.${name} = ${name};`,
+  );
+  const text = lines.join("\n");
   const plugin = {
     name: "page",
     resolveId: (id) => (id === page ? id : null),
@@ -28,5 +34,9 @@ export async function sizes(entry) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  console.table(await sizes(process.argv[2] ?? fileURLToPath(new URL("../dist/index.js", import.meta.url))));
+  const dist = process.argv[2] ?? fileURLToPath(new URL("../dist", import.meta.url));
+  const connect = join(dist, "index.js");
+  console.table(await sizes({ connect }));
+  console.log("With protobuf:");
+  console.table(await sizes({ connect, protobuf: join(dist, "wire/protobuf.js") }));
 }

@@ -10,10 +10,11 @@
  * at all; where it cannot, nothing is held against any transport.
  */
 
-import type { Action, Note, Step } from "./actions.js";
+import type { Action } from "./actions.js";
 import { Lane, Pauses } from "./lanes.js";
 import { POLICY, type Policy } from "./policy.js";
 import { Round } from "./rounds.js";
+import { Track } from "./track.js";
 import { type Uplink, UplinkSearch } from "./uplink.js";
 import type { TransportName } from "./wire/messages.js";
 
@@ -26,14 +27,11 @@ import type { TransportName } from "./wire/messages.js";
 export class Race {
   readonly policy: Policy;
   readonly #lanes: Lane[];
+  readonly #pauses: Pauses;
+  readonly #track: Track;
   readonly #round: Round;
   readonly #search: UplinkSearch;
-  readonly #pauses: Pauses;
-  readonly #actions: Action[] = [];
-  #carrier: Lane | null = null;
-  #carriedAt = 0;
-  // Of this round: who has failed, whether the server itself has said no, whether it is being asked.
-  #failed: Lane[] = [];
+  // Of this round: whether the server itself has said no, whether it is being asked.
   #answered = false;
   #checking = false;
 
@@ -41,19 +39,20 @@ export class Race {
   constructor(transports: readonly TransportName[], policy: Partial<Policy> = {}, jitter: () => number = Math.random) {
     this.policy = { ...POLICY, ...policy };
     this.#lanes = transports.map((name, rank) => new Lane(name, rank, this.policy, jitter));
-    this.#round = new Round(this.#lanes, this.policy);
-    this.#search = new UplinkSearch(this.policy, jitter);
     this.#pauses = new Pauses(this.policy, jitter);
+    this.#track = new Track(this.#lanes, this.#pauses);
+    this.#round = new Round(this.#lanes, this.policy);
+    this.#search = new UplinkSearch(this.#track, this.policy, jitter);
   }
 
   get carrier(): TransportName | null {
-    return this.#carrier?.name ?? null;
+    return this.#track.carrier?.name ?? null;
   }
 
   /** Whether what is sent arrives, as far as is known. */
   get uplink(): Uplink {
-    if (this.#carrier?.proven) return "ok";
-    return this.#search.blocked && this.#carrier ? "blocked" : "unknown";
+    if (this.#track.carrier?.proven) return "ok";
+    return this.#search.blocked && this.#track.carrier ? "blocked" : "unknown";
   }
 
   // What happens
@@ -70,11 +69,11 @@ export class Race {
     const lane = this.#lane(transport);
     if (lane.state !== "opening") return [];
     lane.state = "greeted";
-    this.#say("prove", lane);
-    if (!this.#carrier && lane.isTrusted(now)) {
+    this.#track.say("prove", lane);
+    if (!this.#track.carrier && lane.isTrusted(now)) {
       lane.proven = true;
       this.#works(lane, now, "hello came, and it worked lately");
-    } else if (this.#search.since === null && !this.#isSettled) {
+    } else if (this.#search.since === null && !this.#search.isSettled) {
       this.#search.begin(now);
     }
     return this.#act(now);
@@ -83,9 +82,9 @@ export class Race {
   /** An echo came back after `rtt` seconds (null: the server has answered, which is as good). */
   onProven(transport: TransportName, now: number, rtt: number | null = null): Action[] {
     const lane = this.#lane(transport);
-    if (!isGreeted(lane)) return [];
+    if (!lane.isGreeted) return [];
     if (rtt !== null) this.#round.adapt(rtt);
-    if (!lane.proven && lane === this.#carrier) this.#note(transport, "uplink", "ok");
+    if (!lane.proven && lane === this.#track.carrier) this.#track.note(transport, "uplink", "ok");
     lane.isProvenByEcho(now);
     this.#works(lane, now, "hello and echo came");
     return this.#act(now);
@@ -94,13 +93,13 @@ export class Race {
   /** No echo came in time, or what was sent was refused on its way. */
   onUnproven(transport: TransportName, now: number, why = ""): Action[] {
     const lane = this.#lane(transport);
-    if (!isGreeted(lane)) return [];
+    if (!lane.isGreeted) return [];
     lane.muted = true;
-    if (lane === this.#carrier) {
+    if (lane === this.#track.carrier) {
       if (lane.proven) this.#seekUplink(lane, now);
-    } else if (this.#isSettled) {
-      this.#fails(lane, now);
-      this.#close(lane, why || "no echo");
+    } else if (this.#search.isSettled) {
+      this.#track.fails(lane, now);
+      this.#track.close(lane, why || "no echo");
     }
     return this.#act(now);
   }
@@ -108,9 +107,9 @@ export class Race {
   /** A command got no answer on the link that carries. */
   onDoubt(transport: TransportName, now: number): Action[] {
     const lane = this.#lane(transport);
-    if (lane !== this.#carrier || !lane.proven) return [];
+    if (lane !== this.#track.carrier || !lane.proven) return [];
     this.#seekUplink(lane, now);
-    this.#say("prove", lane);
+    this.#track.say("prove", lane);
     return this.#act(now);
   }
 
@@ -118,10 +117,10 @@ export class Race {
   onFailed(transport: TransportName, now: number, retryAfter: number | null = null, answered = false): Action[] {
     const lane = this.#lane(transport);
     if (!lane.isOpen) return [];
-    if (lane === this.#carrier) return this.onLost(transport, now, 0, { retryAfter });
+    if (lane === this.#track.carrier) return this.onLost(transport, now, 0, { retryAfter });
     this.#answered ||= answered;
-    this.#defer([lane], now, retryAfter);
-    this.#fails(lane, now);
+    lane.defer(now, retryAfter);
+    this.#track.fails(lane, now);
     this.#round.hurry(now);
     return this.#act(now);
   }
@@ -141,13 +140,13 @@ export class Race {
     }: { retryAfter?: number | null; bye?: boolean; stalled?: boolean },
   ): Action[] {
     const lane = this.#lane(transport);
-    if (lane !== this.#carrier) return this.onFailed(transport, now, retryAfter);
+    if (lane !== this.#track.carrier) return this.onFailed(transport, now, retryAfter);
     lane.isLost(now, lived, bye, stalled);
-    this.#carrier = null;
+    this.#track.carrier = null;
     this.#search.end();
     const others = this.#lanes.filter((other) => !other.isDoubtful(now)).map((other) => other.name);
     const wait = this.#pauses.afterLoss(transport, lived, others);
-    this.#defer(bye ? this.#lanes : [lane], now, retryAfter);
+    for (const other of bye ? this.#lanes : [lane]) other.defer(now, retryAfter);
     // What was good until now is first tried again, unless it has been cut twice.
     if (wait || this.#lanes.every((other) => other.notBefore > now)) this.#wait(now, wait);
     else this.#startRound(now, lane);
@@ -161,28 +160,28 @@ export class Race {
   onStale(transport: TransportName, now: number, why = ""): Action[] {
     const lane = this.#lane(transport);
     if (!lane.isOpen) return [];
-    if (lane === this.#carrier) {
-      this.#carrier = null;
+    if (lane === this.#track.carrier) {
+      this.#track.carrier = null;
       this.#search.end();
       this.#round.standBy(
         now,
         this.#lanes.filter((other) => other !== lane),
       );
     }
-    this.#open(lane, now, why);
+    this.#track.open(lane, now, why);
     return this.#act(now);
   }
 
   /** Other topics are asked for: what is open beside the carrier is opened anew. */
   onTopics(now: number): Action[] {
-    for (const lane of this.#candidates()) this.#open(lane, now, "with other topics");
+    for (const lane of this.#track.candidates()) this.#track.open(lane, now, "with other topics");
     return this.#act(now);
   }
 
   /** A candidate was given up by no fault of its own; it is tried again later. */
   onWithdrawn(transport: TransportName, now: number): Action[] {
     const lane = this.#lane(transport);
-    if (lane.isOpen && lane !== this.#carrier) this.#fails(lane, now);
+    if (lane.isOpen && lane !== this.#track.carrier) this.#track.fails(lane, now);
     return this.#act(now);
   }
 
@@ -190,12 +189,11 @@ export class Race {
   onOnline(now: number, online: boolean): Action[] {
     this.#checking = false;
     if (online) {
-      this.#note(null, "online", "the server answers, but no transport works");
-      this.#confirm(now);
+      this.#track.note(null, "online", "the server answers, but no transport works");
+      this.#track.confirm(now);
     } else {
-      this.#note(null, "offline", "nothing answers");
-      for (const lane of this.#lanes) lane.acquit();
-      for (const lane of this.#failed) lane.fails = Math.max(0, lane.fails - 1);
+      this.#track.note(null, "offline", "nothing answers");
+      this.#track.acquit();
     }
     this.#rest(now);
     return this.#act(now);
@@ -204,39 +202,41 @@ export class Race {
   onTime(now: number): Action[] {
     if (this.#round.beginsAt !== null && now >= this.#round.beginsAt) this.#startRound(now);
     const due = this.#probes().filter(([, when]) => now >= when);
-    if (this.#carrier && this.#search.isDue(now)) {
-      this.#search.plan(now);
-      this.#say("prove", this.#carrier);
-    }
-    for (const [lane] of due) this.#open(lane, now, "does it work by now?");
+    this.#search.onTime(now);
+    for (const [lane] of due) this.#track.open(lane, now, "does it work by now?");
     return this.#act(now);
   }
 
   /** When to call `onTime`; null while only an event can change anything. */
   nextTime(): number | null {
     const probes = this.#probes().map(([, when]) => when);
-    const times = [...probes, ...this.#search.times(this.#carrier !== null), ...this.#round.times()];
+    const times = [...probes, ...this.#search.times(), ...this.#round.times()];
     return times.length ? Math.min(...times) : null;
+  }
+
+  #lane(transport: TransportName): Lane {
+    return this.#lanes.find((lane) => lane.name === transport) as Lane;
   }
 
   // The round
 
   /** What is due by now, and all that came of the event. */
   #act(now: number): Action[] {
-    for (let lane = this.#take(now); lane; lane = this.#take(now)) this.#open(lane, now);
-    this.#settle(now);
+    this.#search.endUnlessGreeted();
+    for (;;) {
+      const lane = this.#round.take(now, this.#search.since);
+      if (!lane) break;
+      this.#track.open(lane, now);
+    }
+    this.#search.settle(now, this.#round.waiting.length > 0);
     const pending = this.#checking || this.#round.times().length || this.#lanes.some((lane) => lane.isOpen);
     if (!pending) this.#roundOver(now);
-    return this.#actions.splice(0);
-  }
-
-  #take(now: number): Lane | undefined {
-    return this.#round.take(now, this.#search.since);
+    return this.#track.actions.splice(0);
   }
 
   #startRound(now: number, first?: Lane): void {
     this.#answered = false;
-    this.#failed = [];
+    this.#track.failed = [];
     this.#round.start(now, first);
   }
 
@@ -245,7 +245,7 @@ export class Race {
       this.#rest(now);
     } else {
       this.#checking = true;
-      this.#actions.push({ do: "check" });
+      this.#track.actions.push({ do: "check" });
     }
   }
 
@@ -258,79 +258,34 @@ export class Race {
     const allowed = Math.min(...this.#lanes.map((lane) => lane.notBefore));
     const until = Math.max(now + wait, allowed);
     this.#round.waitUntil(until);
-    this.#note(null, "wait", `${(until - now).toFixed(2)} s`);
+    this.#track.note(null, "wait", `${(until - now).toFixed(2)} s`);
   }
 
-  #defer(lanes: Lane[], now: number, retryAfter: number | null): void {
-    if (!retryAfter) return;
-    const until = now + Math.min(retryAfter, this.policy.retryAfterMax);
-    for (const lane of lanes) lane.notBefore = Math.max(lane.notBefore, until);
-  }
-
-  // Links
-
-  #lane(transport: TransportName): Lane {
-    return this.#lanes.find((lane) => lane.name === transport) as Lane;
-  }
-
-  #candidates(): Lane[] {
-    return this.#lanes.filter((lane) => lane.isOpen && lane !== this.#carrier);
-  }
-
-  #open(lane: Lane, now: number, why = ""): void {
-    lane.opens(now);
-    this.#say("open", lane, why);
-    this.#forgetUnlessGreeted();
-  }
-
-  #close(lane: Lane, why: string): void {
-    lane.state = "idle";
-    lane.proven = false;
-    this.#say("close", lane, why);
-  }
-
-  #fails(lane: Lane, now: number): void {
-    lane.failsToWork();
-    lane.planProbe(now);
-    this.#failed.push(lane);
-    this.#forgetUnlessGreeted();
-  }
+  // Who carries
 
   #works(lane: Lane, now: number, why: string): void {
-    this.#confirm(now);
-    const carrier = this.#carrier;
-    if (!carrier?.proven || lane.rank < carrier.rank) this.#carry(lane, now, why);
-    if (lane !== this.#carrier) this.#close(lane, "another works");
-    this.#calm(now);
-  }
-
-  #carry(lane: Lane, now: number, why: string): void {
-    const old = this.#carrier;
-    if (old === lane) return;
-    if (old) this.#pauses.afterLife(now - this.#carriedAt);
-    lane.state = "carrying";
-    this.#carrier = lane;
-    this.#carriedAt = now;
-    this.#say("carry", lane, why);
-    if (old) this.#close(old, `${lane.name} works`);
-    for (const other of this.#lanes) if (!other.isOpen) other.planProbe(now);
+    const track = this.#track;
+    track.confirm(now);
+    const old = track.carrier;
+    if (!old?.proven || lane.rank < old.rank) track.carry(lane, now, why);
+    else if (lane !== old) track.close(lane, "another works");
+    this.#calm(track.carrier as Lane, now);
   }
 
   /** The carrier works in both directions: what is worse is not needed. */
-  #calm(now: number): void {
+  #calm(carrier: Lane, now: number): void {
     this.#round.stop();
     this.#search.end();
-    const carrier = this.#carrier as Lane;
-    for (const lane of this.#candidates()) {
+    for (const lane of this.#track.candidates()) {
       if (lane.rank < carrier.rank) continue;
-      this.#close(lane, `${carrier.name} works`);
+      this.#track.close(lane, `${carrier.name} works`);
       lane.planProbe(now);
     }
   }
 
   /** What is worth a try beside the carrier, and when. Where nothing can be sent, also what is in quarantine. */
   #probes(): [Lane, number][] {
-    const carrier = this.#carrier;
+    const carrier = this.#track.carrier;
     if (!carrier) return [];
     const idle = this.#lanes.filter((lane) => !lane.isOpen && !this.#round.waiting.includes(lane));
     if (!carrier.proven) {
@@ -342,29 +297,6 @@ export class Race {
     return better.map((lane) => [lane, Math.max(lane.probeAt, lane.quarantinedUntil)]);
   }
 
-  #confirm(now: number): void {
-    for (const lane of this.#lanes) {
-      if (!lane.confirm(now)) continue;
-      this.#note(lane.name, "quarantine", `for ${(lane.quarantinedUntil - now).toFixed()} s`);
-      lane.planProbe(now);
-    }
-  }
-
-  #say(action: Step["do"], { name }: Lane, why = ""): void {
-    this.#actions.push({ do: action, transport: name, why });
-  }
-
-  #note(transport: TransportName | null, what: Note["what"], detail: string): void {
-    this.#actions.push({ do: "note", transport, what, detail });
-  }
-
-  // The uplink
-
-  /** Who carries is decided, for better or worse. */
-  get #isSettled(): boolean {
-    return this.#carrier !== null && (this.#carrier.proven || this.#search.blocked);
-  }
-
   /** The carrier goes on bringing messages, while the others are asked whether they can send. */
   #seekUplink(lane: Lane, now: number): void {
     lane.proven = false;
@@ -372,50 +304,4 @@ export class Race {
     this.#search.begin(now);
     this.#round.standBy(now, this.#lanes, lane.muted);
   }
-
-  #forgetUnlessGreeted(): void {
-    if (!this.#carrier && !this.#greeted().length) this.#search.end();
-  }
-
-  #greeted(): Lane[] {
-    return this.#lanes.filter((lane) => lane.state === "greeted");
-  }
-
-  /** Without an uplink: first messages come, soon afterwards it is said that nothing can be sent. */
-  #settle(now: number): void {
-    this.#turnToGreeted(now);
-    const search = this.#search;
-    if (search.since === null || this.#isSettled) return;
-    const pending = this.#round.waiting.length || this.#lanes.some((lane) => lane.isOpen && !lane.muted);
-    const blocked = !pending || search.isOver(now);
-    const [first] = this.#greeted();
-    if (!this.#carrier && first && (blocked || search.isLate(now))) {
-      this.#carry(first, now, blocked ? "none can send" : "no echo came yet");
-    }
-    if (blocked && this.#carrier) this.#isBlocked(this.#carrier, now);
-  }
-
-  #isBlocked(carrier: Lane, now: number): void {
-    this.#search.block(now);
-    this.#note(carrier.name, "uplink", "blocked");
-    for (const lane of this.#candidates()) {
-      if (!lane.muted) continue;
-      this.#fails(lane, now);
-      this.#close(lane, "no echo");
-    }
-  }
-
-  /** The carrier is gone: a link beside it that was greeted, but not proven yet, may have to carry now. */
-  #turnToGreeted(now: number): void {
-    if (this.#carrier || this.#search.since !== null) return;
-    for (const lane of this.#greeted()) {
-      lane.muted = false;
-      this.#search.begin(now);
-      this.#say("prove", lane);
-    }
-  }
-}
-
-function isGreeted(lane: Lane): boolean {
-  return lane.state === "greeted" || lane.state === "carrying";
 }

@@ -33,4 +33,5 @@ export type { ConnectOptions } from "./options.js";
 export type { Policy } from "./policy.js";
 export type { Stats, TimelineRecord, What } from "./timeline.js";
 export type { Uplink } from "./uplink.js";
+export type { Format } from "./wire/format.js";
 export type { Data, Gap, GapReason, JsonValue, Message, TransportName } from "./wire/messages.js";

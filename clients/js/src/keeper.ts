@@ -132,19 +132,14 @@ export class Keeper implements Owner {
    * One call at a time.
    */
   async changeTopics(command: Subscribe, signal: AbortSignal): Promise<void> {
-    const { session } = this.#with;
-    const topics = this.#topics;
-    const before = session.version;
-    topics.rejection = null;
-    session[command.action](command.topics);
-    const { version } = session;
+    const before = this.#with.session.version;
+    const version = this.#topics.ask(command);
     if (version !== before) {
       // A race that has not begun opens its links with the topics of then.
       if (!this.#paused) this.#do(this.#race.onTopics(now()));
       if (!(await this.#changedInStream(command, before))) this.#reopen();
     }
-    await this.#until(() => topics.carried >= version || topics.rejection !== null, signal);
-    if (topics.rejection) throw topics.rejection;
+    await this.#until(() => this.#topics.isCarried(version), signal);
   }
 
   async #changedInStream(command: Subscribe, before: number): Promise<boolean> {
@@ -355,7 +350,6 @@ export class Keeper implements Owner {
   // What links tell
 
   greeted(runner: Runner): void {
-    if (!this.#isCurrent(runner)) return;
     this.#with.timeline.note(runner.name, "hello", `cursor ${this.#with.session.cursor}`);
     this.#complaints.takeBack(runner.name);
     if (!this.#carrier && !runner.stream.joined) this.#stale(runner, "it began too late");
@@ -363,7 +357,6 @@ export class Keeper implements Owner {
   }
 
   proven(runner: Runner, rtt: number | null): void {
-    if (!this.#isCurrent(runner)) return;
     const { timeline, session, recall } = this.#with;
     const seen = rtt === null ? "answered otherwise" : `after ${(rtt * 1000).toFixed(1)} ms`;
     timeline.note(runner.name, "echo", seen);
@@ -382,7 +375,6 @@ export class Keeper implements Owner {
   }
 
   unproven(runner: Runner, why: string): void {
-    if (!this.#isCurrent(runner)) return;
     this.#with.timeline.note(runner.name, "no echo", why);
     this.#complaints.about(runner.name, "mute");
     this.#do(this.#race.onUnproven(runner.name, now(), why));
@@ -408,7 +400,6 @@ export class Keeper implements Owner {
   }
 
   ended(runner: Runner, error: unknown): void {
-    if (!this.#isCurrent(runner)) return;
     const isCommandError = error instanceof CommandError;
     // A token that was good until now: another one goes on at the cursor.
     const expired = this.#renews(error) && runner.age > 0;
@@ -455,12 +446,8 @@ export class Keeper implements Owner {
     return error instanceof Unauthorized && this.#with.renews;
   }
 
-  #isCurrent(runner: Runner): boolean {
-    return this.#runners.get(runner.name) === runner;
-  }
-
   #stale(runner: Runner, why: string): void {
-    if (this.#isCurrent(runner)) this.#do(this.#race.onStale(runner.name, now(), why));
+    this.#do(this.#race.onStale(runner.name, now(), why));
   }
 
   #discard({ name }: Runner, why: string): void {

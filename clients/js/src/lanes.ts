@@ -60,6 +60,11 @@ export class Lane {
     return this.state !== "idle";
   }
 
+  /** Its hello has come. */
+  get isGreeted(): boolean {
+    return this.isOpen && this.state !== "opening";
+  }
+
   /** In quarantine, or will be if the suspicion is confirmed: to be tried after all others. */
   isDoubtful(now: number): boolean {
     return now < this.quarantinedUntil || (this.#suspectedAt !== null && this.#faded(now) + 1 >= STRIKES);
@@ -67,6 +72,11 @@ export class Lane {
 
   isTrusted(now: number): boolean {
     return this.provenAt !== null && now - this.provenAt <= this.#policy.trust;
+  }
+
+  /** The server asks not to be tried for so many seconds. */
+  defer(now: number, retryAfter: number | null): void {
+    if (retryAfter) this.notBefore = Math.max(this.notBefore, now + Math.min(retryAfter, this.#policy.retryAfterMax));
   }
 
   opens(now: number): void {

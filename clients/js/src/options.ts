@@ -6,6 +6,8 @@ import type { Policy } from "./policy.js";
 import { randomName } from "./random.js";
 import type { Target } from "./transports/base.js";
 import { isName } from "./wire/cursor.js";
+import type { Format } from "./wire/format.js";
+import { json } from "./wire/json.js";
 import type { TransportName } from "./wire/messages.js";
 
 const TRANSPORTS: TransportName[] = ["ws", "sse", "poll"];
@@ -39,6 +41,8 @@ export interface ConnectOptions {
   store?: Store | null;
   /** The times of the fallback. */
   policy?: Partial<Policy>;
+  /** How it is spelled on the wire: JSON, or `protobuf` of `@tricast/client/protobuf`. */
+  format?: Format;
   /** For every request; for WebSocket only where the implementation takes headers. */
   headers?: Record<string, string>;
   /** Whether SSE goes by `fetch` or by the browser's `EventSource`. */
@@ -49,7 +53,7 @@ export interface ConnectOptions {
   WebSocket?: new (
     url: string,
     protocols?: string[],
-  ) => { readyState: number; send(text: string): void; close(): void };
+  ) => { readyState: number; send(data: string | Uint8Array<ArrayBuffer>): void; close(): void };
   fetch?: typeof fetch;
   EventSource?: new (url: string) => { readyState: number; close(): void };
   /** Closes the bus. */
@@ -66,7 +70,7 @@ export function transportsOf({ transports = TRANSPORTS }: ConnectOptions): Trans
 
 /** Throws TypeError for what cannot be meant. */
 export function targetOf(url: string | URL, options: ConnectOptions): Target {
-  const { client = randomName(8), echo = true, token, headers = {} } = options;
+  const { client = randomName(8), echo = true, token, headers = {}, format = json } = options;
   if (!isName(client)) throw new TypeError("client is no name: 1 to 64 of A-Za-z0-9_-");
   return {
     url: baseUrl(url),
@@ -81,6 +85,7 @@ export function targetOf(url: string | URL, options: ConnectOptions): Target {
     },
     renews: typeof token === "function",
     headers,
+    format,
     // Browsers' own fetch minds what it is called on.
     fetch: options.fetch ?? ((...request) => globalThis.fetch(...request)),
     WebSocket: (options.WebSocket ?? globalThis.WebSocket) as unknown as typeof WebSocket | undefined,

@@ -16,7 +16,7 @@ const STALL = 1.5;
 /** Seconds that a link which is replaced may take to answer the commands that are on their way. */
 const LINGER = 2;
 
-/** Who decides about links. None of these waits or throws, but `take`. */
+/** Who decides about links. None of these waits or throws, but `take`. One that is retired tells nothing. */
 export interface Owner {
   /** The first frame has come. */
   greeted(runner: Runner): void;
@@ -135,7 +135,7 @@ export class Runner {
     for (const part of frame.type === "batch" ? parts(frame) : [frame]) this.#part(part);
     if (this.#greetedAt === null) {
       this.#greetedAt = this.#heardAt;
-      this.#owner.greeted(this);
+      if (!this.#retired) this.#owner.greeted(this);
     }
     if (this.carrying && this.#mailbox.held) await this.#mailbox.room();
     else if (!this.carrying && this.#held.length >= HELD_MAX) await this.#makeRoom();
@@ -160,7 +160,7 @@ export class Runner {
     this.#held = this.#held.filter((part) => !this.#isOld(part));
     if (this.#held.length < HELD_MAX) return;
     this.#flooded = true;
-    if (this.#owner.overtaken(this)) await this.#pulse.until(() => this.carrying || this.#retired);
+    if (!this.#retired && this.#owner.overtaken(this)) await this.#pulse.until(() => this.carrying || this.#retired);
   }
 
   #isOld(part: Frame): boolean {
@@ -195,7 +195,7 @@ export class Runner {
       if (!(error instanceof TransportError)) throw error;
       if (this.#retired) return;
       if (!(await this.#reaches(timeout))) {
-        this.#owner.unproven(this, error.message);
+        if (!this.#retired) this.#owner.unproven(this, error.message);
         return;
       }
     }

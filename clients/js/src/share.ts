@@ -277,7 +277,10 @@ async function aborted(signal: AbortSignal): Promise<void> {
   if (!signal.aborted) await new Promise((resolve) => signal.addEventListener("abort", resolve));
 }
 
-/** Those who would have the same stream but for its topics: not everybody may see the token, so its hash has to do. */
+/**
+ * Those who would have the same stream but for its topics: not everybody may see the token, so its hash has to do. The
+ * format may be another one, since what the leader passes on are frames.
+ */
 async function groupOf({ url, client, echo, token, headers }: Target): Promise<string> {
   const key = JSON.stringify([url.href, (await token()) ?? null, echo ? null : client, headers]);
   const hash = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(key));

@@ -11,7 +11,9 @@ import { sizes } from "../scripts/size.mjs";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 /** Bytes, gzipped, of what a page downloads to connect. */
-const SIZE_MAX = 15.75 * 1024;
+const SIZE_MAX = 16 * 1024;
+/** What protobuf adds to it, with its library. */
+const PROTOBUF_MAX = 20 * 1024;
 
 let home: string;
 let packed: { path: string }[];
@@ -28,7 +30,7 @@ beforeAll(() => {
   execFileSync("tar", ["-xzf", join(home, report.filename), "-C", home]);
   cpSync(join(home, "package"), join(modules, "client"), { recursive: true });
   writeFileSync(join(home, "package.json"), '{ "type": "module" }');
-  for (const name of ["@types", "undici-types"]) {
+  for (const name of ["@types", "undici-types", "@bufbuild"]) {
     symlinkSync(join(ROOT, "node_modules", name), join(home, "node_modules", name));
   }
 });
@@ -38,26 +40,31 @@ test("it holds what was built, what it was built from, and nothing else", () => 
   const paths = packed.map((file) => file.path);
   const strangers = paths.filter((path) => !/^(dist|src)\/.*\.ts$|^dist\/.*\.(js|map)$/.test(path));
   expect(strangers.sort()).toEqual(["LICENSE", "README.md", "package.json"]);
-  for (const path of ["dist/index.js", "dist/index.d.ts", "src/index.ts"]) expect(paths).toContain(path);
+  for (const path of ["dist/index.js", "dist/index.d.ts", "dist/wire/protobuf.js", "src/index.ts"])
+    expect(paths).toContain(path);
 });
 
 test("it depends on nothing", () => {
   const manifest = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
   expect(manifest.dependencies).toBeUndefined();
-  expect(manifest.peerDependenciesMeta).toEqual({ ws: { optional: true } });
+  expect(manifest.peerDependenciesMeta).toEqual({ "@bufbuild/protobuf": { optional: true }, ws: { optional: true } });
 });
 
 test("it can be imported from anywhere", () => {
-  const script =
-    'import { connect, ConnectFailed } from "@tricast/client"; console.log(typeof connect, new ConnectFailed("x").code)';
+  const script = `
+    import { connect, ConnectFailed } from "@tricast/client";
+    import { protobuf } from "@tricast/client/protobuf";
+    console.log(typeof connect, new ConnectFailed("x").code, protobuf.name);`;
   const output = execFileSync("node", ["--input-type=module", "-e", script], { cwd: home, encoding: "utf8" });
-  expect(output.trim()).toBe("function connect_failed");
+  expect(output.trim()).toBe("function connect_failed protobuf");
 });
 
 const IN_A_PAGE = `
-import { type Bus, connect, GapError, type Message, type Policy } from "@tricast/client";
+import { type Bus, connect, type Format, GapError, type Message, type Policy } from "@tricast/client";
+import { protobuf } from "@tricast/client/protobuf";
+const format: Format = protobuf;
 const policy: Partial<Policy> = { proofTimeout: 1 };
-const options = { topics: ["a"], policy, token: async () => "t", WebSocket, EventSource, fetch };
+const options = { topics: ["a"], policy, format, token: async () => "t", WebSocket, EventSource, fetch };
 const bus: Bus = connect("/", { ...options, sse: "eventsource" });
 bus.addEventListener("message", ({ detail }) => { const message: Message = detail; console.log(message.topic); });
 bus.addEventListener("transport", ({ detail }) => console.log(detail.transport, detail.previous), { once: true });
@@ -75,8 +82,9 @@ await bus.publish("a", new Date());`;
 
 const IN_NODE = `
 import { connect } from "@tricast/client";
+import { protobuf } from "@tricast/client/protobuf";
 import { WebSocket } from "ws";
-const bus = connect("http://127.0.0.1:8080", { WebSocket, fetch });
+const bus = connect("http://127.0.0.1:8080", { WebSocket, fetch, format: protobuf });
 bus.addEventListener("gap", ({ detail }) => console.log(detail.reason));
 for await (const item of bus) console.log(item.cursor);`;
 
@@ -93,17 +101,31 @@ test.each([
 });
 
 test("bundled and minified it is small", async () => {
-  const chunks = await sizes(join(home, "node_modules/@tricast/client/dist/index.js"));
+  const dist = join(home, "node_modules/@tricast/client/dist");
+  const imports = { connect: join(dist, "index.js") };
+  const chunks = await sizes(imports);
   console.log(chunks.map(({ name, gzipped }) => `${name}: ${gzipped} bytes, gzipped`).join("\n"));
   // What not every page needs is loaded later.
   expect(chunks.filter((it) => !it.initial).map((it) => it.name)).toEqual(["eventsource", "share"]);
-  const initial = chunks.filter((it) => it.initial).reduce((sum, it) => sum + it.gzipped, 0);
+  const initial = initialOf(chunks);
   expect(initial).toBeGreaterThan(5000);
   expect(initial).toBeLessThan(SIZE_MAX);
+  const added = initialOf(await sizes({ ...imports, protobuf: join(dist, "wire/protobuf.js") })) - initial;
+  console.log(`protobuf: ${added} bytes more, gzipped`);
+  expect(added).toBeGreaterThan(5000);
+  expect(added).toBeLessThan(PROTOBUF_MAX);
 });
 
+function initialOf(chunks: Awaited<ReturnType<typeof sizes>>): number {
+  return chunks.filter((it) => it.initial).reduce((sum, it) => sum + it.gzipped, 0);
+}
+
 test("who imports nothing gets nothing", async () => {
-  const text = 'import "@tricast/client"; import { LocalStore } from "@tricast/client"; console.log(1);';
+  const text = `
+    import "@tricast/client";
+    import { LocalStore } from "@tricast/client";
+    import { protobuf } from "@tricast/client/protobuf";
+    console.log(1);`;
   writeFileSync(join(home, "nothing.js"), text);
   const bundle = await rolldown({ input: join(home, "nothing.js"), cwd: home });
   const { output } = await bundle.generate({ minify: true });

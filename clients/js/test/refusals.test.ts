@@ -48,6 +48,7 @@ test("a WebSocket is closed with the reason; the token is in no URL, and headers
   expect(query.pathname).toBe("/under/ws");
   expect(Object.fromEntries(query.searchParams)).toMatchObject({ v: "1", client: "me" });
   expect(asked[0]?.url).not.toContain("secret");
+  expect(asked[0]?.url).not.toContain("format");
   expect(asked[0]?.headers["sec-websocket-protocol"]).toBe("tricast.v1.json,tricast.token.secret");
   expect(asked[0]?.headers["x-own"]).toBe("1");
 });

@@ -4,6 +4,7 @@ import { createHmac } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { ConnectFailed, type Message, type TransportName, Unauthorized } from "../src/index.js";
+import { protobuf } from "../src/wire/protobuf.js";
 import { aTopic, dataOf, join, take, until } from "./support/bus.js";
 import { Server } from "./support/server.js";
 
@@ -64,6 +65,19 @@ test(
     expect((items[0] as Message).sub).toBe("anna");
     expect(bus.stats.reconnects).toBeGreaterThanOrEqual(1);
     expect(bus.stats).toMatchObject({ lost: 0, gaps: 0 });
+  }),
+);
+
+test(
+  "protobuf is spoken where a token has to be said too",
+  onEach(async (way) => {
+    const topic = aTopic();
+    const bus = join(server.url, { topics: [topic], transports: [way], token: token(), format: protobuf });
+    const bytes = Uint8Array.of(0, 255);
+    await bus.publish(topic, bytes);
+    expect(await take(bus, 1)).toMatchObject([{ data: bytes, sub: "anna" }]);
+    const other = join(server.url, { transports: [way], token: "none", format: protobuf });
+    await expect(other.opened).rejects.toBeInstanceOf(Unauthorized);
   }),
 );
 

@@ -10,8 +10,9 @@ import { Race } from "../src/fallback.js";
 import { POLICY, type Policy } from "../src/policy.js";
 import { queryOf, Session, type Stream } from "../src/session.js";
 import { commandOf } from "../src/wire/commands.js";
-import { decode, decodeBatch, encode, frameOf, membersOf } from "../src/wire/json.js";
+import { base64Of, bytesOf, decode, decodeBatch, encode, frameOf, membersOf } from "../src/wire/json.js";
 import type { Batch, Frame, TransportName } from "../src/wire/messages.js";
+import { protobuf } from "../src/wire/protobuf.js";
 import { Parser } from "../src/wire/sse.js";
 
 // biome-ignore lint/suspicious/noExplicitAny: each file has a shape of its own, which its `about` describes
@@ -20,6 +21,7 @@ type Run = (step: Any) => void;
 
 const RUNS: Record<string, Record<string, Run>> = {
   "frames.json": { cases: frame, batches: batch },
+  "protobuf.json": { cases: pbFrame, batches: pbBatch, commands: pbCommand, sends: pbSend, answers: pbAnswer },
   "commands.json": { cases: command },
   "sse.json": { cases: eventStream },
   "session.json": { cases: session },
@@ -31,7 +33,18 @@ export const FILES = Object.keys(RUNS);
 /** Every case of a file, by name, as a function that throws where the case fails. */
 export function casesOf(file: string, content: Any): [string, () => void][] {
   const groups = Object.entries(RUNS[file] ?? {});
-  return groups.flatMap(([group, run]) => content[group].map((it: Any) => [`${group}: ${it.name}`, () => run(it)]));
+  return groups.flatMap(([group, run]) => {
+    const cases = content[group].filter((it: Any) => !(ONLY_WRITTEN.includes(run) && isForServers(it)));
+    return cases.map((it: Any) => [`${group}: ${it.name}`, () => run(it)]);
+  });
+}
+
+/** A client reads no commands. */
+const ONLY_WRITTEN: Run[] = [pbCommand, pbSend];
+
+/** What is wrong, or spelled as nobody writes it, or several at once. */
+function isForServers(it: Any): boolean {
+  return it.error || it.read_only || (it.commands && it.commands.length !== 1);
 }
 
 function frame(it: Any): void {
@@ -47,12 +60,46 @@ function frame(it: Any): void {
 }
 
 function batch(it: Any): void {
+  batchBy(() => decodeBatch(it.text), it);
+}
+
+function batchBy(read: () => Batch, it: Any): void {
   if (it.error) {
-    fails(it.error, () => decodeBatch(it.text));
+    fails(it.error, read);
     return;
   }
-  const { cursor, frames, hello, bye } = decodeBatch(it.text);
+  const { cursor, frames, hello, bye } = read();
   same([cursor, frames.map(membersOf), hello, bye], [it.cursor, it.frames, it.hello, it.bye]);
+}
+
+function pbFrame(it: Any): void {
+  // As on a WebSocket, and as in an event stream.
+  for (const payload of [bytesOf(it.base64), it.base64]) {
+    if (it.error) fails(it.error, () => protobuf.decode(payload));
+    else same(spelled(protobuf.decode(payload)), it.ignored ? null : it.frame);
+  }
+}
+
+function pbBatch(it: Any): void {
+  batchBy(() => protobuf.decodeBatch(bytesOf(it.base64)), it);
+}
+
+function pbAnswer(it: Any): void {
+  const read = () => protobuf.decodeAnswer(bytesOf(it.base64));
+  if (it.error) fails(it.error, read);
+  else same(spelled(read()), it.frames[0] ?? null);
+}
+
+function pbCommand(it: Any): void {
+  same(base64Of(protobuf.encode(commandOf(it.command)) as Uint8Array), it.base64);
+}
+
+function pbSend(it: Any): void {
+  same(base64Of(protobuf.encodeBody(commandOf(it.commands[0])) as Uint8Array), it.base64);
+}
+
+function spelled(frame: Frame | null): unknown {
+  return frame && membersOf(frame);
 }
 
 function command(it: Any): void {

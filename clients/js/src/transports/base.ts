@@ -13,7 +13,8 @@ import {
 import type { Request } from "../session.js";
 import { later, now, within } from "../time.js";
 import { INBOX_PREFIX } from "../wire/cursor.js";
-import { decode, encode } from "../wire/json.js";
+import type { Format } from "../wire/format.js";
+import { decode, textIn } from "../wire/json.js";
 import {
   type Batch,
   type Command,
@@ -49,6 +50,7 @@ export interface Target {
   /** Whether another token can be had when one is refused. */
   readonly renews: boolean;
   readonly headers: Record<string, string>;
+  readonly format: Format;
   readonly fetch: typeof fetch;
   readonly WebSocket: typeof WebSocket | undefined;
   readonly EventSource: typeof EventSource | undefined;
@@ -56,14 +58,14 @@ export interface Target {
   readonly connectTimeout: number;
   /** Seconds. */
   readonly sendTimeout: number;
-  /** Bytes of text, and a counter that makes URLs unique. */
+  /** Bytes of payload, and a counter that makes URLs unique. */
   readonly traffic: { received: number; sent: number; requests: number };
 }
 
 export interface Exchange {
   status: number;
   headers: Headers;
-  text: string;
+  body: Uint8Array;
 }
 
 /** The link took in more than was read, and was ended for that: it goes on at the cursor, once there is room. */
@@ -98,7 +100,7 @@ export abstract class Link {
   abstract open(request: Request): AsyncGenerator<Frame | Batch, never>;
 
   /**
-   * The answer to a command. Throws BadRequest for data that JSON cannot carry, ConnectFailed where nothing was sent,
+   * The answer to a command. Throws BadRequest for data that cannot be carried, ConnectFailed where nothing was sent,
    * UplinkBlocked where something in between refused, ConnectionLost where the outcome is unknown.
    */
   send(command: Command): Promise<Answer> {
@@ -107,14 +109,14 @@ export abstract class Link {
 
   /** `send` over HTTP, whatever the link: this also goes while nobody reads its stream. */
   async post(command: Command): Promise<Answer> {
-    const body = encode(command);
-    this.target.traffic.sent += byteLength(body);
-    // It goes as text/plain, not JSON, so browsers need not ask first whether they may send it to another origin.
-    const { sendTimeout, renews } = this.target;
-    const ask = () => this.exchange("send", {}, { method: "POST", body }, sendTimeout, ConnectionLost);
+    const { format, traffic, sendTimeout, renews } = this.target;
+    const body = format.encodeBody(command);
+    traffic.sent += byteLength(body);
+    const init = { method: "POST", body, headers: format.headers };
+    const ask = () => this.exchange("send", {}, init, sendTimeout, ConnectionLost);
     let answer = await ask();
     if (answer.status === 401 && renews) answer = await ask();
-    return answer.status === 200 ? answerIn(answer.text) : notSent(answer);
+    return answer.status === 200 ? answerIn(format, answer.body) : notSent(answer);
   }
 
   /** Idempotent. Ends the connections at once. */
@@ -132,11 +134,12 @@ export abstract class Link {
 
   /** The URL of an endpoint. */
   protected url(path: string, query: Query): URL {
-    const { url, client, echo } = this.target;
+    const { url, client, echo, format } = this.target;
     const own = { v: `${PROTOCOL}`, client, ...(echo ? {} : { echo: "0" }) };
+    const spelled = format.name === "json" ? {} : { format: format.name };
     const why = this.why ? { why: this.why } : {};
     this.why = undefined;
-    return new URL(`${path}?${new URLSearchParams({ ...query, ...own, ...why })}`, url);
+    return new URL(`${path}?${new URLSearchParams({ ...query, ...own, ...spelled, ...why })}`, url);
   }
 
   protected async fetch(path: string, query: Query, init: RequestInit): Promise<Response> {
@@ -162,10 +165,9 @@ export abstract class Link {
   ): Promise<Exchange> {
     const work = async (signal: AbortSignal) => {
       const response = await this.fetch(path, query, { ...init, signal });
-      const { status, headers } = response;
-      const text = await response.text();
-      this.target.traffic.received += byteLength(text);
-      return { status, headers, text };
+      const answer = await answerOf(response);
+      this.target.traffic.received += answer.body.length;
+      return answer;
     };
     return asOurs(
       error,
@@ -236,11 +238,16 @@ export function asOurs<T>(error: typeof ConnectFailed | typeof ConnectionLost, w
   });
 }
 
+export async function answerOf(response: Response): Promise<Exchange> {
+  const { status, headers } = response;
+  return { status, headers, body: new Uint8Array(await response.arrayBuffer()) };
+}
+
 /** What an HTTP answer that is no 200 means; without an error object it is not the server's own word. */
-export function refusal({ status, headers, text }: Exchange): CommandError | ConnectFailed {
+export function refusal({ status, headers, body }: Exchange): CommandError | ConnectFailed {
   // It may be missing, or a date.
   const wait = Number(headers.get("Retry-After")) || null;
-  const failure = failureIn(text);
+  const failure = failureIn(body);
   if (failure) return asError(failure, wait);
   const why = `HTTP status ${status}, not by tricast`;
   if (status === 429) return new TooMany(why, wait);
@@ -253,37 +260,37 @@ export function asError(failure: Failure, retryAfter: number | null = null): Com
   return commandError(failure.code, failure.message, failure.retry_after ?? retryAfter);
 }
 
-/** The error object that is this whole body, if it is one. */
-export function failureIn(text: string): Failure | null {
-  const frame = frameIn(text);
+/** The error object that is this whole body, if it is one: JSON, whatever the format. */
+export function failureIn(body: Uint8Array): Failure | null {
+  const frame = frameIn(decode, body);
   return frame?.type === "error" ? frame : null;
 }
 
-function frameIn(text: string): Frame | null {
+function frameIn(read: Format["decodeAnswer"], body: Uint8Array): Frame | null {
   try {
-    return decode(text);
+    return read(body);
   } catch {
     return null;
   }
 }
 
-/** Bytes of a text in UTF-8. */
-export function byteLength(text: string): number {
-  return new TextEncoder().encode(text).length;
+/** A text counts as UTF-8. */
+export function byteLength(payload: string | Uint8Array): number {
+  return (typeof payload === "string" ? new TextEncoder().encode(payload) : payload).length;
 }
 
 /** The server's answer. Throws TransportError where it is not the server's. */
 function notSent(answer: Exchange): CommandError {
   const error = refusal(answer);
-  if (error instanceof CommandError && (answer.status !== 503 || failureIn(answer.text))) return error;
+  if (error instanceof CommandError && (answer.status !== 503 || failureIn(answer.body))) return error;
   // A gateway may have passed it on.
   throw new (answer.status >= 500 ? ConnectionLost : UplinkBlocked)(error.message);
 }
 
 /** Throws ConnectionLost for what is no answer: who knows what became of the command. */
-function answerIn(text: string): Answer {
-  const frame = frameIn(text);
+function answerIn(format: Format, body: Uint8Array): Answer {
+  const frame = frameIn(format.decodeAnswer, body);
   if (frame?.type === "error") return asError(frame);
   if (frame?.type === "reply") return frame;
-  throw new ConnectionLost(`no answer: ${text.slice(0, 80)}`);
+  throw new ConnectionLost(`no answer: ${textIn(body).slice(0, 80)}`);
 }

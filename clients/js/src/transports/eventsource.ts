@@ -3,7 +3,6 @@
 import { ConnectFailed, ConnectionLost, type TricastError } from "../errors.js";
 import { Queue } from "../queue.js";
 import { queryOf, type Request } from "../session.js";
-import { decode } from "../wire/json.js";
 import type { Frame } from "../wire/messages.js";
 import { asError, byteLength, Overflow } from "./base.js";
 import { EventLink } from "./sse.js";
@@ -52,7 +51,7 @@ export class EventSourceLink extends EventLink {
     const size = byteLength(text);
     this.target.traffic.received += size;
     try {
-      const frame = decode(text);
+      const frame = this.target.format.decode(text);
       if (!frame) return;
       this.note(frame);
       if (frame.type === "error") throw asError(frame);

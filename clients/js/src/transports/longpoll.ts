@@ -3,7 +3,6 @@
 import { ConnectFailed, ConnectionLost } from "../errors.js";
 import { queryOf, type Request } from "../session.js";
 import { now, sleep } from "../time.js";
-import { decodeBatch } from "../wire/json.js";
 import type { Batch } from "../wire/messages.js";
 import { failureIn, LATE, Link, refusal } from "./base.js";
 
@@ -78,11 +77,11 @@ export class LongPollLink extends Link {
     // The counter makes every URL unique: caches and some proxies merge what looks the same.
     const query = { ...queryOf(request), wait: `${wait}`, n: `${this.target.traffic.requests}` };
     const answer = await this.exchange("poll", query, {}, seconds, error, this.#turn?.signal);
-    if (answer.status >= 502 && answer.status <= 504 && error === ConnectionLost && !failureIn(answer.text)) {
+    if (answer.status >= 502 && answer.status <= 504 && error === ConnectionLost && !failureIn(answer.body)) {
       throw new GatewayTimeout(`HTTP status ${answer.status}`);
     }
     if (answer.status !== 200) throw refusal(answer);
-    const batch = decodeBatch(answer.text);
+    const batch = this.target.format.decodeBatch(answer.body);
     this.note(batch);
     return batch;
   }

@@ -2,10 +2,9 @@
 
 import { ConnectFailed, ConnectionLost, ProtocolError, TricastError } from "../errors.js";
 import { queryOf, type Request } from "../session.js";
-import { decode } from "../wire/json.js";
 import type { Frame } from "../wire/messages.js";
 import { Parser } from "../wire/sse.js";
-import { asError, asOurs, inboxOf, Link, refusal } from "./base.js";
+import { answerOf, asError, asOurs, inboxOf, Link, refusal } from "./base.js";
 
 /** A link whose stream goes by HTTP: it is prodded by an echo into its own inbox. */
 export abstract class EventLink extends Link {
@@ -48,7 +47,7 @@ export class SSELink extends EventLink {
     const init = { headers: { Accept: "text/event-stream" }, signal: this.life.signal };
     const response = await this.fetch("sse", queryOf(request), init);
     const { status, headers, body } = response;
-    if (status !== 200) throw refusal({ status, headers, text: await response.text() });
+    if (status !== 200) throw refusal(await answerOf(response));
     const type = headers.get("Content-Type") ?? "";
     if (!body || !type.startsWith("text/event-stream")) {
       throw new ConnectFailed(`${type} is no event stream`);
@@ -68,7 +67,7 @@ export class SSELink extends EventLink {
     }
     this.target.traffic.received += value.length;
     try {
-      const frames = this.#parser.feed(value).map((event) => decode(event.data));
+      const frames = this.#parser.feed(value).map((event) => this.target.format.decode(event.data));
       const known = frames.filter((frame) => frame !== null);
       for (const frame of known) {
         // A refusal that passes comes as an event, since browsers never come back after another status.

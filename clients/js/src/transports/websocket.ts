@@ -12,7 +12,6 @@ import {
 import { Queue } from "../queue.js";
 import { queryOf, type Request } from "../session.js";
 import { within } from "../time.js";
-import { decode, encode } from "../wire/json.js";
 import type { Command, Failure, Frame } from "../wire/messages.js";
 import { type Answer, asError, byteLength, Link, Overflow } from "./base.js";
 
@@ -60,13 +59,13 @@ export class WebSocketLink extends Link {
     }
     this.#refs += 1;
     const ref = `${this.#refs}`;
-    const text = encode({ ...command, ref });
+    const payload = this.target.format.encode({ ...command, ref });
     const answered = new Promise<Answer>((resolve, reject) => {
       this.#waiting.set(ref, (answer) => (answer instanceof ConnectionLost ? reject(answer) : resolve(answer)));
     });
     try {
-      ws.send(text);
-      this.target.traffic.sent += byteLength(text);
+      ws.send(payload);
+      this.target.traffic.sent += byteLength(payload);
       const late = ({ message }: Error) => new ConnectionLost(message);
       return await within(this.target.sendTimeout, undefined, () => answered, late);
     } finally {
@@ -75,11 +74,11 @@ export class WebSocketLink extends Link {
   }
 
   protected override prod(): void {
-    if (this.#ws?.readyState === OPEN) this.#ws.send(encode({ action: "ping" }));
+    if (this.#ws?.readyState === OPEN) this.#ws.send(this.target.format.encode({ action: "ping" }));
   }
 
   #connect(url: URL, token = ""): void {
-    const { WebSocket: Implementation, headers } = this.target;
+    const { WebSocket: Implementation, headers, format } = this.target;
     if (!Implementation) throw new ConnectFailed("there is no WebSocket here: pass one");
     // The token may have taken its time.
     if (this.life.signal.aborted) throw new ConnectFailed("the link was closed");
@@ -87,20 +86,20 @@ export class WebSocketLink extends Link {
     // Browsers take no third argument, `ws` for Node takes headers there.
     const make = Implementation as unknown as new (url: string, protocols: string[], more: object) => WebSocket;
     // Not in the URL, where it would end up in logs.
-    const protocols = token ? ["tricast.v1.json", `tricast.token.${encodeURIComponent(token)}`] : [];
+    const protocols = token ? [`tricast.v1.${format.name}`, `tricast.token.${encodeURIComponent(token)}`] : [];
     const ws = new make(`${url}`, protocols, { headers });
-    ws.onmessage = (event) => this.#receive(event.data);
+    ws.binaryType = "arraybuffer";
+    ws.onmessage = ({ data }) => this.#receive(typeof data === "string" ? data : new Uint8Array(data));
     ws.onclose = (event) => this.#end(this.#meaning(event.code, event.reason));
     ws.onerror = () => {}; // a close follows; `ws` throws what nobody listens to
     this.#ws = ws;
   }
 
-  #receive(text: unknown): void {
-    if (typeof text !== "string") return;
-    const size = byteLength(text);
+  #receive(payload: string | Uint8Array): void {
+    const size = byteLength(payload);
     this.target.traffic.received += size;
     try {
-      const frame = decode(text);
+      const frame = this.target.format.decode(payload);
       if (frame && this.#take(frame) && !this.#queue.push(frame, size)) {
         this.#end(new Overflow("more has come than was read"));
       }

@@ -1,6 +1,7 @@
 /** The `json` format. Frames keep the names they have on the wire; only bytes are spelled otherwise there. */
 
 import { BadRequest, ProtocolError } from "../errors.js";
+import type { Format } from "./format.js";
 import type { Batch, Bye, Command, Data, Frame, Hello, JsonValue } from "./messages.js";
 
 type Members = { [member: string]: JsonValue };
@@ -19,12 +20,12 @@ const FRAMES: Record<string, string> = {
 const TEXTS = /^(topics?|cursor|at|code|action)$/;
 
 /** The frame in `text`, or null for a type this version does not know. Throws ProtocolError. */
-export function decode(text: string): Frame | null {
+export function decode(text: string | Uint8Array): Frame | null {
   return frameOf(parse(text));
 }
 
 /** The answer to a poll. Frames of unknown types are left out. Throws ProtocolError. */
-export function decodeBatch(text: string): Batch {
+export function decodeBatch(text: string | Uint8Array): Batch {
   const { cursor, messages = [], hello, bye } = parse(text);
   if (typeof cursor !== "string" || !Array.isArray(messages)) throw broken("that is no answer to a poll");
   const frames = messages.map(frameOf).filter((frame) => frame?.type === "message" || frame?.type === "gap");
@@ -64,7 +65,23 @@ function memberOf(name: string, members: Members): Data | undefined {
 
 /** A command or a frame as JSON. Throws BadRequest for what I-JSON (RFC 7493) cannot carry. */
 export function encode(value: Command | Frame): string {
-  return JSON.stringify(membersOf(value), strictly);
+  return stringify(membersOf(value));
+}
+
+export const json: Format = {
+  name: "json",
+  // None: as text/plain, so browsers need not ask first whether they may send it to another origin.
+  headers: {},
+  decode,
+  decodeBatch,
+  decodeAnswer: decode,
+  encode,
+  encodeBody: encode,
+};
+
+/** Throws BadRequest for what I-JSON (RFC 7493) cannot carry. */
+export function stringify(value: unknown): string {
+  return JSON.stringify(value, strictly);
 }
 
 /** The JSON object for a command or a frame. */
@@ -114,12 +131,21 @@ function isText(value: unknown): value is string {
 }
 
 /** What is no object is as good as an empty one. */
-function parse(text: string): Members {
+function parse(payload: string | Uint8Array): Members {
+  return { ...(parseJson(textIn(payload)) as Members) };
+}
+
+/** One JSON value of a server's. Throws ProtocolError. */
+export function parseJson(text: string): JsonValue {
   try {
-    return { ...JSON.parse(text) };
+    return JSON.parse(text);
   } catch {
     throw broken(`the server sent what is not JSON: ${text.slice(0, 80)}`);
   }
+}
+
+export function textIn(payload: string | Uint8Array): string {
+  return isText(payload) ? payload : new TextDecoder().decode(payload);
 }
 
 function broken(why: string): ProtocolError {
