@@ -17,7 +17,10 @@ import locust
 from locust.runners import MasterRunner, WorkerRunner
 from rich.console import Console
 
+from tricast.wire.formats import NAMES
+from tricast_bench.contents import CONTENTS
 from tricast_bench.load import SMALLEST, offsets
+from tricast_bench.users.base import Tongue
 from tricast_bench.users.crowd import LINKS, Crowd
 from tricast_bench.users.ledger import Ledger
 from tricast_bench.users.people import BusUser
@@ -49,6 +52,9 @@ class LongPollUser(BusUser):
 def add_arguments(parser: Any) -> None:
     parser.add_argument("--rate", type=float, default=20.0, help="Messages a second, of each process with users")
     parser.add_argument("--payload", type=int, default=128, help="Bytes of a message's data")
+    parser.add_argument("--content", default="letters", choices=CONTENTS, help="What that is")
+    parser.add_argument("--format", default="json", choices=NAMES, help="How messages travel")
+    parser.add_argument("--compress", action="store_true", help="Offer to take what is compressed")
     parser.add_argument("--transport", default="ws,sse,poll", help="Which users there are: some of ws,sse,poll")
     parser.add_argument("--pattern", default="broadcast", choices=["broadcast", "echo"], help="Who hears a message")
     parser.add_argument("--shape", default="fixed", choices=["fixed", "poisson"], help="The schedule's distances")
@@ -71,7 +77,14 @@ def begin(environment: Any, **_: Any) -> None:
     options = environment.parsed_options
     own_topics = options.pattern == "echo"
     target = Target.of(environment.host or HOST)
-    BusUser.crowd = crowd = Crowd(target, own_topics=own_topics, size=options.payload, from_zero=False)
+    BusUser.crowd = crowd = Crowd(
+        target,
+        own_topics=own_topics,
+        size=options.payload,
+        content=options.content,
+        tongue=Tongue(format=options.format, compress=options.compress),
+        from_zero=False,
+    )
     for name, recorder in crowd.recorders.items():
         recorder.tell = _teller(environment, name, options.pattern, options.payload)
     crowd.restart(0)

@@ -7,11 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from tricast.wire.messages import JsonValue
+from tricast_bench.contents import Content, binary, record
+
 Shape = Literal["fixed", "poisson"]
 SMALLEST = 64
 """Bytes of the least message: it has to hold its stamp."""
 MARK = "|"
-"""Once in each message, and nowhere in what is around it."""
+"""Once in each message, and nowhere in what is around it; where it carries letters, that is."""
+VARIETY = 8
+"""Different records, one after the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +31,28 @@ class Stamp:
     intended: int
 
 
-def payload(stamp: Stamp, size: int) -> str:
-    """A text of `size` ASCII characters, or as many as the stamp takes."""
-    return f"{stamp.sender} {stamp.number} {stamp.intended}{MARK}".ljust(size, "x")
+def payload(stamp: Stamp, size: int, content: Content = "letters") -> JsonValue | bytes:
+    """Of `size` bytes, or as many as the stamp takes: a text of letters, a record in compact JSON, or bytes."""
+    text = f"{stamp.sender} {stamp.number} {stamp.intended}{MARK}"
+    if content == "text":
+        return record(size, stamp.number % VARIETY).sized(size, stamp=text)
+    if content == "binary":
+        return text.encode() + binary(size)[len(text) :]
+    return text.ljust(size, "x")
 
 
 def stamp_of(data: object) -> Stamp | None:
-    """None for what is no such text."""
+    """None for what has none."""
+    if isinstance(data, dict):
+        data = data.get("stamp")
+    elif isinstance(data, bytes):
+        data = data.partition(MARK.encode())[0].decode("latin-1")
     if not isinstance(data, str):
         return None
     sender, _, rest = data.partition(" ")
     number, _, rest = rest.partition(" ")
     intended = rest.partition(MARK)[0]
-    if not (number.isdigit() and intended.isdigit()):
+    if not (number.isdecimal() and intended.isdecimal()):
         return None
     return Stamp(sender, int(number), int(intended))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Literal
 
 from tricast_bench.bench.job import Kind
@@ -45,6 +46,8 @@ class Scenario:
     """Of its cases, those that `--quick` takes."""
     once: bool = False
     """Whether `--quick` takes them in its first round only."""
+    named: bool = False
+    """Whether it is measured only where it is asked for by name."""
 
 
 def _flow(subscribers: int, rate: float, size: int, **more: Parameter) -> Case:
@@ -74,6 +77,20 @@ PAYLOAD = Scenario(
     cases=tuple(_flow(50, 20.0, size) for size in (64, 1024, 16384)),
     columns=(*LATENCY, *COST, "lost"),
     quick=(2,),
+)
+FORMATS = Scenario(
+    name="formats",
+    about="A broadcast of records and of random bytes, in JSON and in protobuf, plain and compressed (SSE never is)",
+    kind="flow",
+    cases=tuple(
+        _flow(50, 20.0, size, content=content, format=format, compress=compress)
+        for size, content, format, compress in product(
+            (128, 1024, 16384), ("text", "binary"), ("json", "protobuf"), (False, True)
+        )
+    ),
+    columns=(*LATENCY, *COST, "lost"),
+    quick=(8, 9, 10, 11),
+    named=True,
 )
 IDLE = Scenario(
     name="idle",
@@ -170,5 +187,5 @@ FALLBACK = Scenario(
 )
 SCENARIOS: Mapping[str, Scenario] = {
     scenario.name: scenario
-    for scenario in (ECHO, BROADCAST, PAYLOAD, IDLE, CONNECT, MIXED, SLOW, DELAY, NGINX, KNEE, FALLBACK)
+    for scenario in (ECHO, BROADCAST, PAYLOAD, FORMATS, IDLE, CONNECT, MIXED, SLOW, DELAY, NGINX, KNEE, FALLBACK)
 }

@@ -68,7 +68,14 @@ def locust(url: str, *options: str) -> list[str]:
     return [str(LOCUST), *fixed]
 
 
-@pytest.mark.parametrize("options", [(), ("--processes", "2", "--pattern", "echo", "--shape", "poisson")])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--format", "protobuf", "--content", "binary", "--compress"),
+        ("--processes", "2", "--pattern", "echo", "--shape", "poisson"),
+    ],
+    ids=["protobuf", "processes"],
+)
 def test_the_locustfile_works_by_itself(options: tuple[str, ...]) -> None:
     with serving() as server:
         command = locust(server.url, "--headless", "-t", "3s", "--only-summary", *options)

@@ -25,6 +25,8 @@ from tricast_bench.bench.between import between
 from tricast_bench.bench.job import Answer, Job, Measured
 from tricast_bench.scenarios import Case
 
+pytestmark = pytest.mark.xdist_group("bench-measure")
+
 EVERYONE = {"ws": 4, "sse": 4, "poll": 4}
 LATE_MS = 10.0
 """What a busy machine may add to the best of many."""
@@ -78,6 +80,13 @@ def load() -> Iterator[Load]:
         process.kill()
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[Process]:
+    """One with nothing special, for all tests that leave it as it is."""
+    with serving() as process:
+        yield process
+
+
 def job(server: Process, **values: object) -> Job:
     known = {"kind": "flow", "url": server.url, "direct": server.url, "pid": server.process.pid, "warm_up": 0.2}
     return Job(**{**known, **values})  # type: ignore[arg-type]  # of many types
@@ -113,8 +122,8 @@ def quantile(measured: Measured, percent: float) -> float:
     return float(HdrHistogram.decode(measured.histogram).get_value_at_percentile(percent)) / 1e3
 
 
-def test_a_server_that_stands_still_shows_in_the_tail(load: Load) -> None:
-    with serving() as server, frozen(server, after=0.8, seconds=2.0):
+def test_a_server_that_stands_still_shows_in_the_tail(load: Load, server: Process) -> None:
+    with frozen(server, after=0.8, seconds=2.0):
         found = load.measure(job(server, clients=EVERYONE, rate=50.0, seconds=3.2))
     assert set(found) == {"mixed", "ws", "sse", "poll"}
     for one in found.values():
@@ -127,13 +136,12 @@ def test_a_server_that_stands_still_shows_in_the_tail(load: Load) -> None:
     assert [row[3] for row in found["ws"].series[:6]] == [100] * 6  # by intended time, so the stall leaves no hole
 
 
-def test_a_delay_comes_out_as_that_delay(load: Load) -> None:
+def test_a_delay_comes_out_as_that_delay(load: Load, server: Process) -> None:
     case = Case(parameters={"delay_ms": 25.0}, through="middlebox")
     values = {"clients": EVERYONE, "own_topics": True, "rate": 36.0, "seconds": 1.5}
-    with serving() as server:
-        direct = load.measure(job(server, **values))
-        with between(case, server.url, max(os.sched_getaffinity(0))) as url:
-            found = load.measure(job(server, url=url, **values))
+    direct = load.measure(job(server, **values))
+    with between(case, server.url, max(os.sched_getaffinity(0))) as url:
+        found = load.measure(job(server, url=url, **values))
     for name in ("ws", "sse", "poll"):
         assert lowest(found[name]) - lowest(direct[name]) == pytest.approx(50, abs=LATE_MS), name
         assert 50 <= lowest(found[name]) <= (found[name].metrics.p50_ms or 0), name
@@ -150,10 +158,9 @@ def test_everything_sent_is_delivered_or_told_of_as_a_gap(load: Load) -> None:
     assert (metrics.lost, metrics.duplicated, metrics.reordered) == (0, 0, 0)
 
 
-def test_what_a_message_costs_on_the_wire_is_what_the_kernel_counted(load: Load) -> None:
+def test_what_a_message_costs_on_the_wire_is_what_the_kernel_counted(load: Load, server: Process) -> None:
     clients = {"ws": 5, "sse": 5, "poll": 5}
-    with serving() as server:
-        found = load.measure(job(server, clients=clients, rate=20.0, size=1000, seconds=1.5))
+    found = load.measure(job(server, clients=clients, rate=20.0, size=1000, seconds=1.5))
     for name, requests in (("ws", 0), ("sse", 0), ("poll", 1)):
         metrics = found[name].metrics
         assert metrics.delivered == 30 * 5
@@ -167,6 +174,19 @@ def test_what_a_message_costs_on_the_wire_is_what_the_kernel_counted(load: Load)
     assert (mixed.time_to_first_ms or 0) > 0
 
 
+def test_every_transport_speaks_protobuf_and_takes_what_is_compressed(load: Load) -> None:
+    values = {"clients": EVERYONE, "rate": 20.0, "size": 4000, "seconds": 0.6, "format": "protobuf", "compress": True}
+    with serving("--compress") as server:
+        texts = load.measure(job(server, content="text", **values))
+        blobs = load.measure(job(server, content="binary", own_topics=True, **values))
+    for name in EVERYONE:
+        for found in (texts[name], blobs[name]):
+            assert (found.metrics.lost, found.metrics.gaps, found.metrics.duplicated) == (0, 0, 0), name
+        assert texts[name].metrics.delivered == 12 * 4
+        assert ((texts[name].metrics.bytes_down_per_message or 0) < 3000) is (name != "sse")
+        assert (blobs[name].metrics.bytes_down_per_message or 0) > 4000
+
+
 def test_idle_connections_cost_memory_and_heartbeats(load: Load) -> None:
     with serving("--heartbeat", "1") as server:
         values = {"kind": "idle", "clients": {"poll": 20}, "more": 120, "seconds": 1.5}
@@ -175,18 +195,16 @@ def test_idle_connections_cost_memory_and_heartbeats(load: Load) -> None:
     assert 1000 < (metrics.server_memory_per_connection or 0) < 200_000
 
 
-def test_connects_are_counted_until_the_first_message(load: Load) -> None:
-    with serving() as server:
-        found = load.measure(job(server, kind="connect", clients={"sse": 40}))["sse"].metrics
+def test_connects_are_counted_until_the_first_message(load: Load, server: Process) -> None:
+    found = load.measure(job(server, kind="connect", clients={"sse": 40}))["sse"].metrics
     assert (found.delivered, found.lost) == (40, 0)
     assert (found.connects_per_second or 0) > 10
     assert 0 < (found.time_to_first_ms or 0) < 1000
 
 
-def test_those_that_only_count_miss_nothing(load: Load) -> None:
+def test_those_that_only_count_miss_nothing(load: Load, server: Process) -> None:
     values = {"kind": "steps", "steps": (20.0, 60.0), "size": 128, "whole": 2, "objective": 5.0, "seconds": 0.5}
-    with serving() as server:
-        answer = load.ask(job(server, clients={"ws": 12}, **values))
+    answer = load.ask(job(server, clients={"ws": 12}, **values))
     assert answer.failed is None, answer.failed
     assert answer.measured
     for one in answer.measured:  # void ones too
@@ -194,10 +212,9 @@ def test_those_that_only_count_miss_nothing(load: Load) -> None:
         assert one.metrics.lost == 0
 
 
-def test_steps_end_where_the_objective_is_missed(load: Load) -> None:
-    with serving() as server:
-        values = {"kind": "steps", "clients": {"ws": 3}, "steps": (20.0, 40.0), "seconds": 0.6}
-        answer = load.ask(job(server, objective=1e-6, **values))
+def test_steps_end_where_the_objective_is_missed(load: Load, server: Process) -> None:
+    values = {"kind": "steps", "clients": {"ws": 3}, "steps": (20.0, 40.0), "seconds": 0.6}
+    answer = load.ask(job(server, objective=1e-6, **values))
     assert {one.more["rate"] for one in answer.measured} == {20.0}
 
 
@@ -209,7 +226,7 @@ def test_a_server_that_is_not_there_is_a_plain_sentence(load: Load) -> None:
     assert "Traceback" not in answer.failed
 
 
-def test_k6_measures_the_same_latency(load: Load) -> None:
+def test_k6_measures_the_same_latency(load: Load, server: Process) -> None:
     """A load generator that nobody here wrote. Its clock has milliseconds, so the line is slow: 50 ms are added.
 
     The lower quartiles are compared: k6 counts from when it did send, so what a busy machine delays is not in it.
@@ -221,7 +238,7 @@ def test_k6_measures_the_same_latency(load: Load) -> None:
     case = Case(parameters={"delay_ms": 25.0}, through="middlebox")
     values = {"clients": {"ws": 5}, "own_topics": True, "rate": 100.0, "seconds": 2.5}
     theirs, ours = [], []
-    with serving() as server, between(case, server.url, max(os.sched_getaffinity(0))) as url:
+    with between(case, server.url, max(os.sched_getaffinity(0))) as url:
         for _ in range(3):  # in turn, as the machine has other things to do
             theirs.append(k6_quartile(k6, url))
             ours.append(quantile(load.measure(job(server, url=url, **values))["ws"], 25))

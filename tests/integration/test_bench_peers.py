@@ -23,6 +23,7 @@ from tests.helpers import missing
 
 from tricast_bench.peers import floor, tricast
 from tricast_bench.peers.compiled import compiled, compiler_missing
+from tricast_bench.peers.formats.cases import READERS, Case, Readers, Variant, job_of, server
 from tricast_bench.peers.growth.measure import Rounds, catch_up, measure
 from tricast_bench.peers.growth.points import Sizes, points
 from tricast_bench.peers.job import Job
@@ -47,29 +48,49 @@ def generator() -> str:
     return compiled("generator")
 
 
+shares_servers = pytest.mark.xdist_group("bench-peers")
+Ports = Callable[[Peer], int]
+
+
+@pytest.fixture(scope="module")
+def port_of() -> Iterator[Ports]:
+    """Where a peer serves, from when it is first asked for until all these tests are over."""
+    ports: dict[object, int] = {}
+    with contextlib.ExitStack() as stack:
+
+        def started(peer: Peer) -> int:
+            if peer.command not in ports:
+                ports[peer.command] = stack.enter_context(serving(peer, CORE))[1]
+            return ports[peer.command]
+
+        yield started
+
+
 def job(port: int, transport: Transport, speech: Speech, publish: Publishing | None, *, connections: int) -> Job:
     return Job(port=port, transport=transport, subscribe=speech, publish=publish, connections=connections, payload=128)
 
 
-def put_on(peer: Peer, transport: Transport, *, rate: float = 0.0, window: int = 0, seconds: float = 0.2) -> Outcome:
+def put_on(
+    port: int, peer: Peer, transport: Transport, *, rate: float = 0.0, window: int = 0, seconds: float = 0.2
+) -> Outcome:
     """The second of two samples on the same connections."""
     publish = None if transport == "echo" else peer.publish
-    with serving(peer, CORE) as (_tree, port):
-        told = job(port, transport, peer.subscribe[transport], publish, connections=SUBSCRIBERS)
-        with loading(told) as load:
-            load.wait(0.1)
-            load.sample(rate=rate, seconds=seconds, window=window)
-            load.wait(0.05)
-            return load.sample(rate=rate, seconds=seconds, window=window)
+    told = job(port, transport, peer.subscribe[transport], publish, connections=SUBSCRIBERS)
+    with loading(told) as load:
+        load.wait(0.1)
+        load.sample(rate=rate, seconds=seconds, window=window)
+        load.wait(0.05)
+        return load.sample(rate=rate, seconds=seconds, window=window)
 
 
+@shares_servers
 @pytest.mark.parametrize(
     ("peer", "transport"),
     [(peer, name) for peer in (floor.PEER, TRICAST, TRICAST_10MS) for name in peer.subscribe if name != "echo"],
     ids=lambda value: value if isinstance(value, str) else value.name,
 )
-def test_each_subscriber_gets_each_message_once(peer: Peer, transport: Transport) -> None:
-    outcome = put_on(peer, transport, rate=RATE, seconds=MESSAGES / RATE)
+def test_each_subscriber_gets_each_message_once(port_of: Ports, peer: Peer, transport: Transport) -> None:
+    outcome = put_on(port_of(peer), peer, transport, rate=RATE, seconds=MESSAGES / RATE)
     assert (outcome.published, outcome.planned) == (MESSAGES, MESSAGES)
     assert outcome.delivered == MESSAGES * SUBSCRIBERS
     assert (outcome.missing, outcome.duplicates, outcome.stale) == (0, 0, 0)
@@ -78,18 +99,20 @@ def test_each_subscriber_gets_each_message_once(peer: Peer, transport: Transport
     assert outcome.bytes > outcome.delivered * 128
 
 
+@shares_servers
 @pytest.mark.parametrize("window", [1, 8])
 @pytest.mark.parametrize("peer", [floor.PEER, TRICAST], ids=lambda peer: peer.name)
-def test_with_a_window_nothing_is_missing_either(peer: Peer, window: int) -> None:
-    outcome = put_on(peer, "ws", window=window)
+def test_with_a_window_nothing_is_missing_either(port_of: Ports, peer: Peer, window: int) -> None:
+    outcome = put_on(port_of(peer), peer, "ws", window=window)
     assert outcome.published >= window
     assert outcome.delivered == outcome.published * SUBSCRIBERS
     assert (outcome.missing, outcome.duplicates, outcome.planned) == (0, 0, 0)
 
 
+@shares_servers
 @pytest.mark.parametrize("peer", [floor.PEER, TRICAST], ids=lambda peer: peer.name)
-def test_every_echo_comes_back(peer: Peer) -> None:
-    outcome = put_on(peer, "echo")
+def test_every_echo_comes_back(port_of: Ports, peer: Peer) -> None:
+    outcome = put_on(port_of(peer), peer, "echo")
     assert outcome.delivered == outcome.published >= SUBSCRIBERS
     assert (outcome.missing, outcome.duplicates) == (0, 0)
 
@@ -98,41 +121,71 @@ TOPICS = 4
 OVER = 2 * TOPICS
 
 
+@shares_servers
 @pytest.mark.parametrize("all_of_them", [False, True], ids=["one each", "all in one"])
 @pytest.mark.parametrize("transport", ["ws", "sse", "poll"])
-def test_a_message_comes_to_the_subscribers_of_its_topic_alone(transport: Transport, all_of_them: bool) -> None:
+def test_a_message_comes_to_the_subscribers_of_its_topic_alone(
+    port_of: Ports, transport: Transport, all_of_them: bool
+) -> None:
     peer = tricast.over_topics(all_of_them=all_of_them)
-    told = job(1, transport, peer.subscribe[transport], peer.publish, connections=OVER)
-    with serving(peer, CORE) as (_tree, port):
-        topics = replace(told, port=port, topics=TOPICS, per_connection=TOPICS if all_of_them else 1)
-        with loading(topics) as load:
-            load.wait(0.2)
-            load.sample(rate=RATE, seconds=3 / RATE)  # so that the next does not begin with the first topic
-            load.wait(0.1)
-            outcome = load.sample(rate=RATE, seconds=MESSAGES / RATE)
-            load.wait(0.1)
+    told = job(port_of(peer), transport, peer.subscribe[transport], peer.publish, connections=OVER)
+    with loading(replace(told, topics=TOPICS, per_connection=TOPICS if all_of_them else 1)) as load:
+        load.wait(0.2)
+        load.sample(rate=RATE, seconds=3 / RATE)  # so that the next does not begin with the first topic
+        load.wait(0.1)
+        outcome = load.sample(rate=RATE, seconds=MESSAGES / RATE)
+        load.wait(0.1)
     assert outcome.published == MESSAGES
     assert outcome.delivered == MESSAGES * (OVER if all_of_them else OVER // TOPICS)
     assert (outcome.missing, outcome.duplicates, outcome.stale) == (0, 0, 0)
 
 
-def test_a_message_of_another_topic_is_one_too_many() -> None:
-    told = job(1, "ws", floor.PEER.subscribe["ws"], floor.PEER.publish, connections=OVER)
-    with serving(floor.PEER, CORE) as (_tree, port), loading(replace(told, port=port, topics=TOPICS)) as load:
+@shares_servers
+def test_a_message_of_another_topic_is_one_too_many(port_of: Ports) -> None:
+    told = job(port_of(floor.PEER), "ws", floor.PEER.subscribe["ws"], floor.PEER.publish, connections=OVER)
+    with loading(replace(told, topics=TOPICS)) as load:
         load.wait(0.1)
         outcome = load.sample(rate=RATE, seconds=MESSAGES / RATE)
     assert outcome.delivered == MESSAGES * OVER // TOPICS
     assert outcome.duplicates > MESSAGES * (OVER - OVER // TOPICS) // 2  # who hears it last ends the sample
 
 
+@shares_servers
 @pytest.mark.parametrize("payload", [32, 65_535, 100_000])
-def test_messages_may_be_as_small_as_their_mark_and_larger_than_two_bytes_say(payload: int) -> None:
-    told = replace(job(1, "ws", TRICAST.subscribe["ws"], TRICAST.publish, connections=3), payload=payload)
-    with serving(TRICAST, CORE) as (_tree, port), loading(replace(told, port=port)) as load:
+def test_messages_may_be_as_small_as_their_mark_and_larger_than_two_bytes_say(port_of: Ports, payload: int) -> None:
+    told = job(port_of(TRICAST), "ws", TRICAST.subscribe["ws"], TRICAST.publish, connections=3)
+    with loading(replace(told, payload=payload)) as load:
         load.wait(0.1)
         outcome = load.sample(rate=50.0, seconds=0.2)
     assert (outcome.published, outcome.delivered, outcome.duplicates) == (10, 30, 0)
     assert outcome.bytes > 30 * payload
+
+
+def test_what_is_compressed_or_binary_is_counted_by_its_order() -> None:
+    """In each format, on one server: bytes in frames, in base64 and in answers, then texts that become shorter."""
+    few = [replace(one, count=SUBSCRIBERS, rate=20.0, window=0) for one in READERS if one.name != "one"]
+    lengths: dict[tuple[str, Variant], float] = {}
+    with serving(server(compress=True), CORE) as (_tree, port):
+        for readers in few:
+            case = Case(readers=readers, content="text", size=4096)
+            for variant in [one for one in case.variants() if one.compress or one.format == "protobuf"]:
+                outcome = _in_order(job_of(case, variant, port), readers)
+                lengths[readers.name, variant] = outcome.bytes / outcome.delivered
+    for (name, variant), length in lengths.items():
+        assert (length < 3000) is variant.compress, (name, variant)
+        assert (length > 5400) is (name == "sse"), "base64 is a third longer"
+
+
+def _in_order(told: Job, readers: Readers) -> Outcome:
+    with loading(told) as load:
+        load.wait(0.1)
+        load.sample(rate=readers.rate, seconds=0.1)
+        load.wait(0.1)
+        outcome = load.sample(rate=readers.rate, seconds=0.2)
+    assert outcome.delivered == 4 * SUBSCRIBERS
+    assert (outcome.missing, outcome.duplicates, outcome.stale) == (0, 0, 0)
+    assert 0 < outcome.latency["p50"] < 10e6
+    return outcome
 
 
 def test_whoever_catches_up_gets_all_that_was_kept() -> None:
@@ -146,8 +199,9 @@ def test_whoever_catches_up_gets_all_that_was_kept() -> None:
             catch_up(port, count + 1, timeout=1.0)
 
 
-def test_tricast_confirms_each_publish() -> None:
-    outcome = put_on(TRICAST, "ws", rate=RATE, seconds=MESSAGES / RATE)
+@shares_servers
+def test_tricast_confirms_each_publish(port_of: Ports) -> None:
+    outcome = put_on(port_of(TRICAST), TRICAST, "ws", rate=RATE, seconds=MESSAGES / RATE)
     assert outcome.answered in (MESSAGES - 1, MESSAGES)  # the last may still be on its way
 
 
@@ -455,7 +509,7 @@ def _two_cores() -> None:
 @pytest.mark.timeout(120)
 def test_each_kind_of_point_of_a_sweep_gives_its_figures() -> None:
     _two_cores()
-    sizes = Sizes(subscribers=(5,), over=20, topics=(1, 4), kept=(1, 200), connects=20, idle=(10, 30))
+    sizes = Sizes(subscribers=(5,), over=20, topics=(4,), kept=(200,), connects=20, idle=(50, 100))
     sweeps = ("retained", "connects", "memory", "topics")
     chosen = [p for p in points(sizes) if p.sweep in sweeps and p.workload.transport == "ws" and p.series != "many"]
     affinity = os.sched_getaffinity(0)
@@ -465,14 +519,14 @@ def test_each_kind_of_point_of_a_sweep_gives_its_figures() -> None:
         os.sched_setaffinity(0, affinity)
     samples = [sample for of_point in found for sample in of_point]
     assert len(found) == len(chosen)
-    assert all(sample.value is not None and sample.value > 0 for sample in samples), [s.failed for s in samples]
+    assert all(sample.value is not None and sample.value > 0 for sample in samples), samples
     assert {sample.metric for sample in samples} == {
         "us_per_delivery",
         "us_catch_up",
         "us_per_connection",
         "kib_per_connection",
     }
-    assert [sample.x for sample in samples if sample.sweep == "memory"] == [10, 30]
+    assert [sample.x for sample in samples if sample.sweep == "memory"] == [50, 100]
 
 
 @pytest.mark.timeout(120)

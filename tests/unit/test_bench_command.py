@@ -31,6 +31,7 @@ def write(path: Path, p50: float) -> str:
         (("--transports", "tcp"), "transports are some of"),
         (("--target", "nowhere"), "a target is http://HOST:PORT"),
         (("--repeat", "0"), "'--repeat'"),
+        (("--format", "xml"), "formats are json or protobuf"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(options: tuple[str, ...], reason: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zlib
 from itertools import islice
 
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tricast.wire.messages import Gap, Message
+from tricast_bench.contents import Content, binary, text
 from tricast_bench.load import MARK, Stamp, offsets, payload, stamp_of
 from tricast_bench.recorder import Account, Recorder, Tally, histogram, merged, percentiles
 from tricast_bench.scenarios import KNEE
@@ -30,19 +33,38 @@ SENDERS = st.text("abc019-", min_size=1, max_size=20)
 
 @given(SENDERS, st.integers(0, 2**40), st.integers(0, 2**63), st.integers(64, 2000))
 def test_a_stamp_comes_back_from_a_payload_of_the_size_asked_for(sender: str, number: int, at: int, size: int) -> None:
-    text = payload(Stamp(sender, number, at), size)
-    assert stamp_of(text) == Stamp(sender, number, at)
-    assert len(text) == max(size, len(f"{sender} {number} {at}|"))
+    made = payload(Stamp(sender, number, at), size)
+    assert stamp_of(made) == Stamp(sender, number, at)
+    assert len(made) == max(size, len(f"{sender} {number} {at}|"))
 
 
-@pytest.mark.parametrize("data", [None, 1, {}, "", "hello", "a b c", b"s 1 2|", "s 1", "s 1 2 "])
+@pytest.mark.parametrize("content", ["text", "binary"])
+@pytest.mark.parametrize("size", [128, 1024, 16384])
+def test_records_and_bytes_have_their_size_and_their_stamp_too(content: Content, size: int) -> None:
+    for number in (0, 9, 12345):
+        stamp = Stamp("12345678-abcdef01", number, 47_123_456_789_012)
+        data = payload(stamp, size, content)
+        assert stamp_of(data) == stamp
+        assert len(data if isinstance(data, bytes) else json.dumps(data, separators=(",", ":"))) == size
+
+
+def test_records_compress_as_records_do_and_random_bytes_do_not() -> None:
+    assert json.loads(text(1024, seed=1)) != json.loads(text(1024, seed=2))
+    assert text(1024, seed=1) == text(1024, seed=1)
+    for size, least, most in ((128, 0.7, 1.0), (1024, 0.35, 0.6), (16384, 0.2, 0.4)):
+        assert len(text(size)) == len(binary(size)) == size
+        assert least < len(zlib.compress(text(size).encode())) / size < most
+        assert len(zlib.compress(binary(size))) >= size
+
+
+@pytest.mark.parametrize("data", [None, 1, {}, {"stamp": 1}, "", "hello", "a b c", b"s 1|", "s 1", "s 1 2 "])
 def test_what_others_publish_has_no_stamp(data: object) -> None:
     assert stamp_of(data) is None
 
 
 @given(SENDERS, st.integers(0, 2**40), st.integers(0, 2**63), st.integers(64, 2000))
 def test_the_mark_is_in_each_payload_once(sender: str, number: int, at: int, size: int) -> None:
-    assert payload(Stamp(sender, number, at), size).count(MARK) == 1
+    assert str(payload(Stamp(sender, number, at), size)).count(MARK) == 1
 
 
 def test_the_mark_is_no_length_of_a_message_that_is_counted_by_it() -> None:

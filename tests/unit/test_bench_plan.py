@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 from tests.unit.test_bench_results import RESULTS, RUN
 
+from tricast_bench.bench.axes import Axes
 from tricast_bench.bench.compare import compare, faults, table
 from tricast_bench.bench.job import Answer, Job, Measured
 from tricast_bench.bench.judge import Knee, carried, grows, knees, void
@@ -18,7 +19,7 @@ from tricast_bench.bench.session import Asked
 from tricast_bench.bench.show import notes, shown, tables
 from tricast_bench.fallback.trials import CONNECTS
 from tricast_bench.results import TRANSPORTS, Metrics, Results, Run
-from tricast_bench.scenarios import BROADCAST, FALLBACK, IDLE, MIXED, SCENARIOS
+from tricast_bench.scenarios import BROADCAST, FALLBACK, FORMATS, IDLE, MIXED, SCENARIOS
 from tricast_bench.titles import TITLES
 
 SECOND = 1_000_000_000
@@ -94,6 +95,47 @@ def test_what_was_asked_is_checked() -> None:
         Asked.of(False, ["nope"], "ws", None, None, 1)
     with pytest.raises(ValueError, match=r"a target is http://"):
         Asked.of(False, None, "ws", "ftp://x", None, 1)
+
+
+def test_sse_is_never_compressed_so_that_is_not_measured() -> None:
+    planned = plan([FORMATS], TRANSPORTS, 1, seed=1, quick=False)
+    compressed = [one.transport for one in planned if one.case.parameters["compress"]]
+    assert set(compressed) == {"ws", "poll"}
+    assert len(planned) == 2 * 3 * 2 * (2 + 2 + 1)
+
+
+def test_axes_take_the_place_of_what_a_scenario_has() -> None:
+    asked = Asked.of(False, None, "ws", None, None, 1, Axes(format=["protobuf"], size=[1024], content=["text"]))
+    assert [scenario.name for scenario in asked.scenarios] == ["formats"]
+    assert [(case.parameters["format"], case.parameters["compress"]) for case in asked.scenarios[0].cases] == [
+        ("protobuf", False),
+        ("protobuf", True),
+    ]
+    [broadcast] = Asked.of(False, ["broadcast"], "ws", None, None, 1, Axes(compress=[True])).scenarios
+    assert all(case.parameters["compress"] is True for case in broadcast.cases)
+    assert len(broadcast.cases) == len(BROADCAST.cases)
+    [one, *_] = plan([broadcast], ("ws",), 1, 0, quick=False)
+    assert one.job("", "", None, ("ws",), 0).compress
+
+
+def test_what_is_usual_leaves_a_case_as_it_was_so_that_older_results_can_be_compared() -> None:
+    usual = Axes(format=["json"], compress=[False], content=["letters"])
+    [broadcast] = Asked.of(False, ["broadcast"], "ws", None, None, 1, usual).scenarios
+    assert broadcast.cases == BROADCAST.cases
+
+
+def test_axes_that_nothing_can_be_measured_with_are_refused() -> None:
+    for axes, reason in (
+        (Axes(format=["xml"]), "formats are json or protobuf, not xml"),  # type: ignore[list-item]
+        (Axes(content=["music"]), "contents are letters or text or binary, not music"),  # type: ignore[list-item]
+        (Axes(size=[10]), "a payload has 64 bytes at least"),
+    ):
+        with pytest.raises(ValueError, match=reason):
+            Asked.of(False, ["broadcast"], "ws", None, None, 1, axes)
+    with pytest.raises(ValueError, match="SSE is never compressed"):
+        Asked.of(False, ["broadcast"], "sse", None, None, 1, Axes(compress=[True]))
+    with pytest.raises(ValueError, match="idle has no formats"):
+        Asked.of(False, ["idle"], "ws", None, None, 1, Axes(format=["protobuf"]))
 
 
 @pytest.mark.parametrize(

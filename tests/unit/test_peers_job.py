@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tricast_bench.contents import binary
 from tricast_bench.peers import floor
+from tricast_bench.peers.formats.cases import Variant, cases, job_of
 from tricast_bench.peers.job import MARK, Job, captured, template
 from tricast_bench.peers.peer import Capture, Peer, Publishing, Speech, Step
 from tricast_bench.peers.registry import PEERS
@@ -72,6 +74,18 @@ def test_a_payload_must_hold_its_mark() -> None:
     speech = Speech(steps=(Step(target="/ws"),))
     with pytest.raises(ValueError, match=str(MARK)):
         list(Job(port=7, transport="ws", subscribe=speech, publish=None, connections=1, payload=MARK).lines())
+
+
+def test_where_messages_are_compressed_they_are_counted_by_their_order() -> None:
+    case = next(case for case in cases() if case.readers.name == "poll" and case.content == "binary")
+    lines = list(job_of(case, Variant(format="protobuf", compress=True), 7).lines())
+    assert "ordered 1" in lines
+    heads = [text_of(line) for line in lines if line.startswith("step ")]
+    assert "\r\nAccept-Encoding: gzip\r\n" in heads[1]
+    assert "&cursor=<v0>" in heads[1]
+    assert all("format=protobuf" in head for head in heads)
+    [message] = [line.split()[1] for line in lines if line.startswith("message ")]
+    assert binary(case.size).hex() in message
 
 
 def test_the_floor_is_told_whom_to_publish_to() -> None:

@@ -86,6 +86,26 @@ def test_it_is_whole_and_has_its_parts_in_order(html: str) -> None:
     assert "not measured" not in outline.text
 
 
+def test_formats_stand_side_by_side(results: Results) -> None:
+    parameters = {"subscribers": 50, "rate": 20.0, "size": 1024, "content": "text"}
+    ways = (("json", False, 1200, 10.0), ("json", True, 600, 15.0), ("protobuf", False, 1140, 9.0))
+    runs = [
+        run(
+            "formats",
+            parameters={**parameters, "format": format, "compress": compress},
+            metrics=Metrics(
+                bytes_down_per_message=float(length), server_cpu_us_per_delivery=us, p50_ms=1.0, p99_ms=2.0
+            ),
+        )
+        for format, compress, length, us in ways
+    ]
+    text = " ".join(Outline(page(replace(results, runs=tuple(runs)))).text.split())
+    assert "50 clients, 20/s, 1,024 B, text, json, compressed" in text
+    for cell in ("WebSocket: text, 1,024 B", "1,200 B", "600 B × 0.500", "1,140 B × 0.950", "15 µs × 1.50"):
+        assert cell in text, cell
+    assert "side by side" not in Outline(page(results)).text
+
+
 def test_it_asks_for_nothing_and_runs_nothing(html: str) -> None:
     outline = Outline(html)
     tags = {tag for tag, _ in outline.tags}

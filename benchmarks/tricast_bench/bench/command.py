@@ -5,13 +5,16 @@ from __future__ import annotations
 import signal
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
+    from tricast.wire.formats import FormatName
+    from tricast_bench.bench.axes import Axes
     from tricast_bench.bench.session import Asked
+    from tricast_bench.contents import Content
     from tricast_bench.results import Results
 
 WANTED = {"gevent": "gevent", "hdrh": "hdrhistogram", "locust": "locust", "websockets": "websockets"}
@@ -38,6 +41,19 @@ def run(
         int | None, typer.Option(min=1, help="Rounds, each in another order.", show_default="5, or as many as fit")
     ] = None,
     seed: Annotated[int, typer.Option(help="Makes orders and Poisson schedules repeat.")] = 1,
+    formats: Annotated[
+        list[str] | None, typer.Option("--format", metavar="NAME", help="json or protobuf; repeat it for both.")
+    ] = None,
+    compress: Annotated[
+        bool | None,
+        typer.Option(
+            "--compress/--no-compress", help="Let the server compress, and clients ask for it.", show_default=False
+        ),
+    ] = None,
+    payload: Annotated[list[int] | None, typer.Option(metavar="BYTES", help="Of a message; may be repeated.")] = None,
+    content: Annotated[
+        list[str] | None, typer.Option(metavar="KIND", help="letters, text or binary; may be repeated.")
+    ] = None,
     folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where results.json and report.html go.")] = Path(
         "bench-results"
     ),
@@ -48,6 +64,9 @@ def run(
     Latency counts from when a message should have been sent. A run that
     the load or other programs disturbed is void, and made again: close
     other programs first. --list says what is measured.
+
+    --format, --compress, --payload and --content take the place of what
+    the scenarios have; alone, they choose among those of scenario formats.
     """
     if context.invoked_subcommand is not None:
         return
@@ -57,7 +76,8 @@ def run(
         for name, one in SCENARIOS.items():
             out.print(f"[bold]{name:10}[/] {one.about}")
         return
-    _measure(_asked(quick, scenario, transports, target, repeat, seed), folder)
+    axes = _axes(formats, compress, payload, content)
+    _measure(_asked(quick, scenario, transports, target, repeat, seed, axes), folder)
 
 
 @bench.command()
@@ -96,6 +116,20 @@ def compare(
         raise typer.Exit(1)
 
 
+def _axes(
+    formats: list[str] | None, compress: bool | None, payload: list[int] | None, content: list[str] | None
+) -> Axes:
+    """As it was written; `Asked` checks it."""
+    from tricast_bench.bench.axes import Axes
+
+    return Axes(
+        format=cast("list[FormatName]", formats or []),
+        compress=[] if compress is None else [compress],
+        size=payload or [],
+        content=cast("list[Content]", content or []),
+    )
+
+
 def _asked(
     quick: bool,
     names: list[str] | None,
@@ -103,6 +137,7 @@ def _asked(
     target: str | None,
     repeat: int | None,
     seed: int,
+    axes: Axes,
 ) -> Asked:
     """Raises typer.BadParameter."""
     absent = [package for module, package in WANTED.items() if find_spec(module) is None]
@@ -112,7 +147,7 @@ def _asked(
     from tricast_bench.bench.session import Asked
 
     try:
-        return Asked.of(quick, names, transports, target, repeat, seed)
+        return Asked.of(quick, names, transports, target, repeat, seed, axes)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from tricast.wire.formats import FormatName
+from tricast_bench.contents import Content
 from tricast_bench.load import Shape
 from tricast_bench.results import Metrics, Transport
 
@@ -34,6 +36,9 @@ class Job:
     rate: float = 0.0
     shape: Shape = "fixed"
     size: int = 64
+    content: Content = "letters"
+    format: FormatName = "json"
+    compress: bool = False
     seconds: float = 2.0
     warm_up: float = 0.5
     seed: int = 0

@@ -22,6 +22,7 @@ from tricast_bench.bench.meter import Meter
 from tricast_bench.load import offsets
 from tricast_bench.recorder import Tally, encoded, histogram
 from tricast_bench.results import Metrics, Transport
+from tricast_bench.users.base import Tongue
 from tricast_bench.users.bulk import Bulk
 from tricast_bench.users.crowd import Crowd
 from tricast_bench.users.people import user_class
@@ -63,7 +64,14 @@ class Load:
 
 def flow(job: Job) -> list[Measured]:
     """Messages at one rate."""
-    crowd = Crowd(Target.of(job.url), own_topics=job.own_topics, size=job.size, slow=job.slow)
+    crowd = Crowd(
+        Target.of(job.url),
+        own_topics=job.own_topics,
+        size=job.size,
+        content=job.content,
+        tongue=Tongue(format=job.format, compress=job.compress),
+        slow=job.slow,
+    )
     with Load(job, crowd) as load:
         load.spawn(sum(job.clients.values()))
         return _window(job, load, Meter(job.pid, job.direct))

@@ -78,7 +78,7 @@ def plan(
             for scenario in chosen
             if not (quick and scenario.once and number > 1)
             for case in _cases(scenario, quick=quick)
-            for transport in _transports(scenario, transports)
+            for transport in _transports(scenario, case, transports)
         ]
         chance.shuffle(round_)
         runs += round_
@@ -90,8 +90,10 @@ def _cases(scenario: Scenario, *, quick: bool) -> Sequence[Case]:
     return [scenario.cases[index] for index in scenario.quick] if quick and scenario.quick else scenario.cases
 
 
-def _transports(scenario: Scenario, transports: Sequence[Transport]) -> Sequence[Transport]:
-    return transports if scenario.transports == "each" else ("mixed",)
+def _transports(scenario: Scenario, case: Case, transports: Sequence[Transport]) -> Sequence[Transport]:
+    if scenario.transports != "each":
+        return ("mixed",)
+    return [name for name in transports if not (name == "sse" and case.parameters.get("compress"))]  # it never is
 
 
 def transports_of(text: str) -> tuple[Transport, ...]:

@@ -18,6 +18,7 @@ from tricast_bench.bench.between import between, missing
 from tricast_bench.bench.job import Answer, Job, Measured
 from tricast_bench.bench.plan import Planned
 from tricast_bench.results import Metrics, Parameter, Run
+from tricast_bench.scenarios import Case
 from tricast_bench.servers import Cores, Peer, Server, Unusable, program, running
 
 PATIENCE = 120.0
@@ -116,7 +117,7 @@ class Bench:
             job = one.job(self.target, self.target, None, self.transports, self.seed)
             return _ask(load, job, one.estimate)
         assert self.cores is not None
-        with running(_server(one.case.options), self.cores.server) as server:
+        with running(_server(one.case), self.cores.server) as server:
             url, spare = _url(server), _spare(self.cores)
             shared = one.case.through is not None and spare == self.cores.server
             with between(one.case, url, spare) as front:
@@ -130,7 +131,8 @@ def _spare(cores: Cores) -> int:
     return min(others, default=cores.server)
 
 
-def _server(options: tuple[str, ...]) -> Peer:
+def _server(case: Case) -> Peer:
+    options = [*case.options, *(["--compress"] if case.parameters.get("compress") else [])]
     return Peer("tricast", lambda port: [program("tricast"), "serve", "--port", str(port), *options], {})
 
 

@@ -16,12 +16,13 @@ from urllib.parse import urlsplit
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from tricast_bench.bench.axes import Axes
 from tricast_bench.bench.plan import Planned, plan, transports_of
 from tricast_bench.bench.runner import Bench, LoadGone
 from tricast_bench.bench.show import number, parameters_in_words
 from tricast_bench.environment import environment
 from tricast_bench.results import Results, Run, Settings, Transport, dump
-from tricast_bench.scenarios import SCENARIOS, Scenario
+from tricast_bench.scenarios import FORMATS, SCENARIOS, Scenario
 from tricast_bench.servers import Cores, Unusable, allow_files
 
 REPEAT = 5
@@ -33,6 +34,7 @@ QUICK_ATTEMPTS = 1
 """The next round is another chance."""
 FILES = 4000
 REPORT = "tricast_bench.report"
+AS_THEY_ARE = Axes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,14 @@ class Asked:
 
     @classmethod
     def of(
-        cls, quick: bool, names: list[str] | None, transports: str, target: str | None, repeat: int | None, seed: int
+        cls,
+        quick: bool,
+        names: list[str] | None,
+        transports: str,
+        target: str | None,
+        repeat: int | None,
+        seed: int,
+        axes: Axes = AS_THEY_ARE,
     ) -> Asked:
         """Raises ValueError with what is wrong."""
         parts = urlsplit(target) if target is not None else None
@@ -59,8 +68,13 @@ class Asked:
             raise ValueError(f"no such scenario: {', '.join(unknown)}; there are {', '.join(SCENARIOS)}")
         some = [one for one in SCENARIOS.values() if one.name in chosen]
         rounds = repeat or (QUICK_REPEAT if quick else REPEAT)
-        every = [one for one in SCENARIOS.values() if one.quick or not quick]
-        return cls(quick, tuple(some or every), transports_of(transports), target, rounds, seed)
+        every = [one for one in SCENARIOS.values() if not one.named and (one.quick or not quick)]
+        if axes.checked() != AS_THEY_ARE and not some:
+            some = [FORMATS]
+        scenarios, ways = tuple(axes.of(one) for one in some or every), transports_of(transports)
+        if not plan(scenarios, ways, 1, seed, quick=quick):
+            raise ValueError("SSE is never compressed, so there is nothing to measure")
+        return cls(quick, scenarios, ways, target, rounds, seed)
 
 
 def measure(asked: Asked, console: Console) -> Results:

@@ -103,6 +103,8 @@ def parameters_in_words(run: Run) -> str:
         ("more", "then {}"),
         ("rate", "{:g}/s"),
         ("size", "{} B"),
+        ("content", "{}"),
+        ("format", "{}"),
         ("slow", "{} of them slow"),
         ("whole", "{} of them whole"),
         ("delay_ms", "+{:g} ms each way"),
@@ -112,6 +114,8 @@ def parameters_in_words(run: Run) -> str:
     ):
         if known.get(name):
             words.append(form.format(known[name]))
+    if "compress" in known:
+        words.append("compressed" if known["compress"] else "plain")
     if known.get("own_topics"):
         words.append("echo")
     return ", ".join(words)
@@ -132,8 +136,9 @@ def _by_case(runs: Iterable[Run]) -> list[list[Run]]:
 def _order(runs: Sequence[Run]) -> tuple[object, ...]:
     parameters = runs[0].parameters
     numbers = [float(parameters.get(name) or 0) for name in ("subscribers", "size", "rate")]
+    words = [str(parameters.get(name) or "") for name in ("content", "format", "compress", "shape")]
     transport = ("mixed", "ws", "sse", "poll").index(runs[0].transport)
-    return (*numbers, str(parameters.get("shape", "")), bool(parameters.get("own_topics")), transport)
+    return (*numbers, *words, bool(parameters.get("own_topics")), transport)
 
 
 def _only_void(runs: Sequence[Run]) -> bool:

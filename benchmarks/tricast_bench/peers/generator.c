@@ -6,8 +6,12 @@
  *
  * A payload begins with a mark, "~T" <when it was to be sent, ns of CLOCK_MONOTONIC, 19 digits> "." <number, 8 digits>
  * "|", and goes on with x. Deliveries are marks found in the bytes that come, wherever these are in them; their
- * latency ends when read() has returned them. epoll_wait is called again at once, so a server that writes slowly
- * wakes this program for each of its writes, and pays for the waking: all servers do.
+ * latency ends when read() has returned them. In a job that says `ordered` there is no mark, and none is looked for, so
+ * that messages may be compressed or in base64: the n-th WebSocket message, event or poll's answer after the first is
+ * the n-th that was published, if polls ask for one at a time.
+ *
+ * epoll_wait is called again at once, so a server that writes slowly wakes this program for each of its writes, and
+ * pays for the waking: all servers do.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -61,13 +65,14 @@ typedef struct {
 static Speech subscriber, publisher;
 static Template message, echo;
 static Buf acknowledged, all_topics;
-static bool echoing;
+static bool echoing, ordered;
 static int port, wanted, at_once = 50, subscribed, epoll, payload_len = 128;
 static int topics = 1, per_connection = 1, hearers;     /* of a connection: one or all; who hears one message */
 static char *payload, *buffer;
 static Conn *conns, *sender;
 
 static uint32_t ring[RING];     /* how many subscribers have got a number */
+static int64_t due[RING];       /* when it was to be sent */
 static Histogram latency, late;
 static int64_t first_number, next_number = 1, completed, delivered, duplicates, stale, bytes, reads, answered;
 static int64_t ends, last_delivery, outstanding;
@@ -147,7 +152,7 @@ static void fill(Buf *to, Conn *c, const Template *t, size_t length) {
 static void set_payload(int64_t intended, int64_t number) {
     char mark[64];
     snprintf(mark, sizeof mark, "~T%019lld.%08lld|", (long long)intended, (long long)(number % 100000000));
-    memcpy(payload, mark, MARK);
+    if (!ordered) memcpy(payload, mark, MARK);
     number_now = number;
 }
 
@@ -271,6 +276,23 @@ static void deliver(Conn *c, int64_t intended, int64_t number, int64_t now) {
     else { c->waiting = false; outstanding--; }
 }
 
+/* A whole message of an ordered job. One that nobody has published yet is something else, and does not move on. */
+static void deliver_next(Conn *c, int64_t now) {
+    int64_t number = c->last + 1;
+    if (number >= next_number) duplicates++;
+    else deliver(c, due[number & (RING - 1)], number, now);
+}
+
+/* Counts the events by their ends, which may be cut in two; the first is hello. */
+static void count_events(Conn *c, const char *data, size_t len, int64_t now) {
+    for (const char *p = data, *end = data + len; (p = memchr(p, '\n', (size_t)(end - p))); p++) {
+        bool twice = p > data ? p[-1] == '\n' : c->tail_len;
+        if (twice && c->subscribed) deliver_next(c, now);
+        else if (twice) is_subscribed(c);
+    }
+    c->tail_len = len && data[len - 1] == '\n';
+}
+
 /* Finds the marks; what may be the beginning of one is kept, and put before what comes next, where there is room. */
 static void scan(Conn *c, char *data, size_t len, int64_t now) {
     char *p = data - c->tail_len, *end = data + len;
@@ -307,7 +329,7 @@ static void frame_done(Conn *c) {
     }
 }
 
-static void read_frames(Conn *c, const char *p, size_t len) {
+static void read_frames(Conn *c, const char *p, size_t len, int64_t now) {
     while (len) {
         int want = c->head_len < 2 ? 2 : (c->head[1] & 127) == 126 ? 4 : (c->head[1] & 127) == 127 ? 10 : 2;
         if (c->head_len < want) {
@@ -333,14 +355,21 @@ static void read_frames(Conn *c, const char *p, size_t len) {
         if ((c->left -= take) == 0) {
             c->head_len = 0;
             if (c->opcode >= 8 || c->publisher || c->speech->answers) frame_done(c);
+            if (!ordered || c->publisher || c->opcode >= 8 || !(c->head[0] & 128)) continue;
+            if (c->subscribed) deliver_next(c, now);
+            else is_subscribed(c);
         }
     }
 }
 
 /* What comes once a WebSocket or a stream is open. There are MARK bytes of room before it. */
 static void stream(Conn *c, char *data, size_t len, int64_t now) {
-    if (c->speech->kind == WS) read_frames(c, data, len);
+    if (c->speech->kind == WS) read_frames(c, data, len, now);
     else if (len >= 7 && !memcmp(data + len - 7, "\r\n0\r\n\r\n", 7)) fail(c, "the server ends the event stream");
+    if (ordered && !c->publisher) {
+        if (c->speech->kind == SSE) count_events(c, data, len, now);
+        return;
+    }
     if (!c->subscribed) {
         add(&c->in, data, len);
         const Buf *ready = &c->speech->ready;
@@ -397,7 +426,8 @@ static void answer_came(Conn *c, bool ended, int64_t now) {
     }
     if (last) {
         if (!c->subscribed && memmem(c->in.data, seen, s->ready.data, s->ready.len)) is_subscribed(c);
-        scan(c, c->in.data + a.head, a.body, now);
+        if (ordered) deliver_next(c, now);
+        else scan(c, c->in.data + a.head, a.body, now);
         c->tail_len = 0;
     } else c->step++;
     if (a.close || ended) open_conn(c);
@@ -424,7 +454,8 @@ static void readable(Conn *c) {
     if (got <= 0 && c->state != ANSWERING)
         fail(c, "the server ends the connection after %lld answers%s%s", (long long)answered,
              *said ? "; it said: " : "", said);
-    if (got > 0) { bytes += got; reads++; }
+    if (got > 0) reads++;
+    if (got > 0 && !c->publisher) bytes += got;
     if (c->state == STREAM) return stream(c, data, (size_t)got, now);
     add(&c->in, data, got > 0 ? (size_t)got : 0);
     if (c->state == ANSWERING) answer_came(c, got <= 0, now);
@@ -468,6 +499,7 @@ static void open_all(void) {
 
 static void publish(int64_t intended) {
     set_payload(intended, next_number);
+    due[next_number & (RING - 1)] = intended;
     ring[next_number++ & (RING - 1)] = 0;
     if (publisher.kind == POST) add_request(sender, &publisher.step[0]);
     else add_message(sender, &message);
@@ -559,6 +591,7 @@ static bool job_line(char *line) {
     else if (!strcmp(w[0], "topics")) topics = atoi(w[1]);
     else if (!strcmp(w[0], "per_connection")) per_connection = atoi(w[1]);
     else if (!strcmp(w[0], "payload")) payload_len = atoi(w[1]);
+    else if (!strcmp(w[0], "ordered")) ordered = *w[1] == '1';
     else if (!strcmp(w[0], "binary")) s->binary = *w[1] == '1';
     else if (!strcmp(w[0], "ready")) s->ready = from_hex(w[1]);
     else if (!strcmp(w[0], "message")) message = to_template(w[1]);

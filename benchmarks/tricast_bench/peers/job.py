@@ -47,6 +47,8 @@ class Job:
     """Messages go round them. `{topic}` is the one of a connection, or of a message, `{topics}` names all."""
     per_connection: int = 1
     """Topics that a connection subscribes to: its own, so that a message has `connections / topics` readers, or all."""
+    ordered: bool = False
+    """Deliveries are counted by their order and not by marks, so messages may be compressed: generator.c says how."""
 
     def lines(self) -> Iterator[str]:
         """Raises ValueError for a variable that nothing captures, and for a payload without room for its mark.
@@ -65,6 +67,7 @@ class Job:
         yield f"payload {self.payload}"
         yield f"topics {self.topics}"
         yield f"per_connection {self.per_connection}"
+        yield f"ordered {int(self.ordered)}"
         yield f"subscriber {'ws' if self.transport == 'echo' else self.transport}"
         yield from self._speech(self.subscribe, self.transport)
         if self.transport == "echo":

@@ -193,8 +193,9 @@ def _limits(results: Results, summary: Summary) -> Markup:
         "than six runs they "
         "cannot be wider than the range of the values, and so are too narrow (for five about 94%, for three 75%).",
         "Each interval is for itself. Among as many as are on this page, some miss their value by chance.",
-        "The clients are locust users that read through gevent sockets, not browsers, without compression and without "
-        "TLS. What a browser adds is not here.",
+        "The clients are locust users that read through gevent sockets, not browsers, and without TLS. What a browser "
+        "adds is not here. Nothing is compressed but where a case says so; letters would be to nearly nothing, texts "
+        "are records with varying fields and words, and binary is random bytes, which no compression makes smaller.",
         "CPU is that of the server’s process. On the loopback much of the receiver’s work in the kernel is done while "
         "the sender writes, and so counts as the sender’s.",
     ]

@@ -64,6 +64,9 @@ def case_in_words(parameters: Mapping[str, Parameter], *, rate: bool = True) -> 
         value = parameters.get(name)
         if isinstance(value, int | float) and value and (rate or name != "rate"):
             said.append(form.format(f"{value:,g}" if value < 1e6 else f"{value:,.0f}"))
+    said += [str(parameters[name]) for name in ("content", "format") if parameters.get(name)]
+    if "compress" in parameters:
+        said.append("compressed" if parameters["compress"] else "plain")
     if parameters.get("own_topics"):
         said.append("there and back")
     said += [str(parameters[name]) for name in ("shape", "through", "network") if parameters.get(name)]

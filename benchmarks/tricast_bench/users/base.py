@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import gzip
 import itertools
 import secrets
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
@@ -16,8 +18,20 @@ from gevent import event, queue
 
 from tricast.errors import ProtocolError
 from tricast.session import Request, Session
-from tricast.wire import json
-from tricast.wire.messages import Batch, Bye, Error, Frame, Gap, Hello, Message, Publish, TransportName
+from tricast.wire.formats import Codec, FormatName, codec_named
+from tricast.wire.messages import (
+    Batch,
+    Bye,
+    Command,
+    Error,
+    Frame,
+    Gap,
+    Hello,
+    JsonValue,
+    Message,
+    Publish,
+    TransportName,
+)
 from tricast_bench.users.http import BadAnswer
 from tricast_bench.users.tcp import Target, Wire
 
@@ -28,8 +42,41 @@ CUT = (OSError, BadAnswer, ProtocolError)
 """What ends a connection and not the client."""
 
 # Many subscribers get the same bytes, and frames do not change: what one client made of them serves the others too.
-decode: Callable[[bytes | str], Frame | None] = functools.lru_cache(maxsize=64)(json.decode)
-decode_batch: Callable[[bytes], Batch] = functools.lru_cache(maxsize=64)(json.decode_batch)
+REMEMBERED = 64
+unzipped: Callable[[bytes], bytes] = functools.lru_cache(maxsize=REMEMBERED)(gzip.decompress)
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """Of one format, with a memory."""
+
+    frame: Callable[[bytes | str], Frame | None]
+    batch: Callable[[bytes], Batch]
+
+
+@functools.cache
+def decoder_of(format: FormatName) -> Decoder:
+    codec, remember = codec_named(format), functools.lru_cache(maxsize=REMEMBERED)
+    return Decoder(remember(codec.decode), remember(codec.decode_batch))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tongue:
+    """In which format a client speaks and listens, and whether it offers to take what is compressed."""
+
+    format: FormatName = "json"
+    compress: bool = False
+
+    @property
+    def codec(self) -> Codec:
+        return codec_named(self.format)
+
+    @property
+    def decoder(self) -> Decoder:
+        return decoder_of(self.format)
+
+
+PLAIN = Tongue()
 
 
 class Refused(OSError):
@@ -45,9 +92,10 @@ class Link(ABC):
 
     name: ClassVar[TransportName]
 
-    def __init__(self, target: Target, client: str, receive_buffer: int | None = None) -> None:
+    def __init__(self, target: Target, client: str, receive_buffer: int | None = None, tongue: Tongue = PLAIN) -> None:
         self.target = target
         self.client = client
+        self.tongue = tongue
         self.receive_buffer = receive_buffer
         self.at = 0
         self.pause = 0.0
@@ -58,8 +106,8 @@ class Link(ABC):
         """Connects, then what comes, beginning with hello. Ends where the server ended it in order."""
 
     @abstractmethod
-    def send(self, commands: list[str]) -> None:
-        """Hands JSON texts to the kernel (and waits for the answer, where there is one), in order."""
+    def send(self, commands: Sequence[Command]) -> None:
+        """Hands them to the kernel (and waits for the answer, where there is one), in order."""
 
     @abstractmethod
     def counted(self) -> Wire: ...
@@ -68,6 +116,8 @@ class Link(ABC):
     def close(self) -> None: ...
 
     def path(self, endpoint: str, request: Request, **more: str) -> str:
+        if self.tongue.format != "json":
+            more["format"] = self.tongue.format
         return f"/{endpoint}?" + urlencode({**request.query(), "client": self.client, **more})
 
 
@@ -89,9 +139,10 @@ class Client:
         *,
         last: int = 0,
         receive_buffer: int | None = None,
+        tongue: Tongue = PLAIN,
     ) -> None:
         self.id = f"b{next(self._ids)}-{secrets.token_hex(4)}"
-        self.link = link(target, self.id, receive_buffer)
+        self.link = link(target, self.id, receive_buffer, tongue)
         self.session = Session(topics, last=last)
         self.ready = event.AsyncResult()
         self.first: float | None = None
@@ -129,12 +180,12 @@ class Client:
         finally:
             self.close()
 
-    def publish(self, topic: str, data: str, id: str) -> None:
+    def publish(self, topic: str, data: JsonValue | bytes, id: str) -> None:
         """Puts it on its way, and does not block. Answers are read and not looked at, unless they are errors."""
         if self._outbox is None:
             self._outbox = queue.Queue()
             self._sending = gevent.spawn(self._send)
-        self._outbox.put(json.encode(Publish(topic=topic, data=data, id=id)))
+        self._outbox.put(Publish(topic=topic, data=data, id=id))
 
     def close(self) -> None:
         """Ends `run`, and what sends."""
@@ -172,7 +223,7 @@ class Client:
                 commands.append(self._outbox.get())
             self._send_these(commands)
 
-    def _send_these(self, commands: list[str]) -> None:
+    def _send_these(self, commands: Sequence[Command]) -> None:
         """Again and again while there is no connection: their ids make that safe."""
         while True:
             try:

@@ -16,9 +16,10 @@ import gevent
 from gevent import lock
 
 from tricast.wire.messages import TransportName
+from tricast_bench.contents import Content
 from tricast_bench.load import Stamp, payload
 from tricast_bench.recorder import Account, Recorder, Tally
-from tricast_bench.users.base import Client, Link
+from tricast_bench.users.base import PLAIN, Client, Link, Tongue
 from tricast_bench.users.longpoll import LongPollLink
 from tricast_bench.users.sse import SSELink
 from tricast_bench.users.tcp import Target, Wire
@@ -61,8 +62,9 @@ class Member:
 class Crowd:
     """Subscribers of one topic with one publisher beside them; or of a topic each, to which each publishes itself.
 
-    The publisher is a WebSocket that hears nothing and is not counted, whatever the subscribers are. `slow` of the
-    members, the first, read slowly and are left out of the latencies, but not out of the account.
+    The publisher is a WebSocket that hears nothing and is not counted, whatever the subscribers are; it speaks in their
+    format, and what it sends is never compressed. `slow` of the members, the first, read slowly and are left out of the
+    latencies, but not out of the account.
     """
 
     def __init__(
@@ -71,6 +73,8 @@ class Crowd:
         *,
         own_topics: bool = False,
         size: int = 64,
+        content: Content = "letters",
+        tongue: Tongue = PLAIN,
         slow: int = 0,
         last: int = 0,
         poll_wait: float | None = None,
@@ -90,6 +94,8 @@ class Crowd:
         self._target = target
         self._own_topics = own_topics
         self._size = size
+        self._content = content
+        self._tongue = tongue
         self._slow = slow
         self._last = last
         self._poll_wait = poll_wait
@@ -113,6 +119,7 @@ class Crowd:
             account.hear,
             last=self._last,
             receive_buffer=SLOW_BUFFER if slow else None,
+            tongue=self._tongue,
         )
         if self._poll_wait is not None and isinstance(client.link, LongPollLink):
             client.link.wait = self._poll_wait
@@ -137,7 +144,9 @@ class Crowd:
         if self._own_topics or self._publisher is not None:
             return
         # 128 random bits: an inbox that nobody writes to.
-        self._publisher = Client(WebSocketLink, self._target, (f"_inbox.{secrets.token_hex(16)}",), lambda *_: None)
+        inbox = f"_inbox.{secrets.token_hex(16)}"
+        tongue = Tongue(format=self._tongue.format)
+        self._publisher = Client(WebSocketLink, self._target, (inbox,), lambda *_: None, tongue=tongue)
         gevent.spawn(self._publisher.run)
 
     def close(self) -> None:
@@ -253,7 +262,8 @@ class Crowd:
         self.sent[sender] = number + 1
         if intended < self._begin:
             self.first[sender] = number + 1
-        client.publish(topic, payload(Stamp(sender, number, intended), self._size), f"{sender}-{number}")
+        data = payload(Stamp(sender, number, intended), self._size, self._content)
+        client.publish(topic, data, f"{sender}-{number}")
 
     def _sent_to(self, member: Member) -> dict[str, int]:
         return {member.sender: self.sent[member.sender]}

@@ -27,15 +27,23 @@ class Connection:
         self.requests = 0
         self.at = 0
         """When the newest bytes had come: nanoseconds of the monotonic clock."""
+        self.zipped = False
+        """Whether the body of the last answer is as gzip made it."""
         self._target = target
         self._receive_buffer = receive_buffer
         self._socket: Any = None
         self._data = b""
         self._closed_before = Wire()
 
-    def request(self, method: str, path: str, body: bytes = b"", timeout: float | None = None) -> bytes:
-        """The body of the answer. Raises BadAnswer, OSError, TimeoutError."""
-        head = self._ask(method, path, body, timeout)
+    def request(
+        self, method: str, path: str, body: bytes = b"", timeout: float | None = None, headers: str = ""
+    ) -> bytes:
+        """The body of the answer. `headers` are more lines, each with its end.
+
+        Raises BadAnswer, OSError, TimeoutError.
+        """
+        head = self._ask(method, path, body, timeout, headers)
+        self.zipped = head.get(b"content-encoding") == b"gzip"
         if b"chunked" in head.get(b"transfer-encoding", b""):
             return b"".join(self._chunks())
         size = int(head.get(b"content-length", b"0"))
@@ -74,10 +82,10 @@ class Connection:
             self._socket = None
         self._data = b""
 
-    def _ask(self, method: str, path: str, body: bytes, timeout: float | None) -> dict[bytes, bytes]:
-        lines = f"{method} {self._target.path}{path} HTTP/1.1\r\nHost: {self._target.authority}\r\n"
+    def _ask(self, method: str, path: str, body: bytes, timeout: float | None, headers: str = "") -> dict[bytes, bytes]:
+        lines = f"{method} {self._target.path}{path} HTTP/1.1\r\nHost: {self._target.authority}\r\n{headers}"
         if method == "POST":
-            lines += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+            lines += f"Content-Length: {len(body)}\r\n"
         request = lines.encode() + b"\r\n" + body
         used_before = self._socket is not None
         try:

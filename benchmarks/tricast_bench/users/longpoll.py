@@ -11,7 +11,7 @@ import gevent
 
 from tricast.session import Request
 from tricast.wire.messages import Batch, Frame, TransportName
-from tricast_bench.users.base import decode_batch
+from tricast_bench.users.base import unzipped
 from tricast_bench.users.sse import HTTPLink
 
 WAIT = 25.0
@@ -26,11 +26,12 @@ class LongPollLink(HTTPLink):
     def frames(self, request: Request) -> Iterator[Frame | Batch]:
         # Nothing is waited for at first: any answer is as good as hello.
         wait = 0.0
+        headers = "Accept-Encoding: gzip\r\n" if self.tongue.compress else ""
         for number in itertools.count():
             path = self.path("poll", request, wait=f"{wait:g}", n=str(number))
-            body = self.down.request("GET", path, timeout=wait + MARGIN)
+            body = self.down.request("GET", path, timeout=wait + MARGIN, headers=headers)
             self.at = self.down.at
-            batch = decode_batch(body)
+            batch = self.tongue.decoder.batch(unzipped(body) if self.down.zipped else body)
             yield batch
             if batch.bye is not None:
                 return
