@@ -1,7 +1,7 @@
-"""Plain clients of the wire contract: `websockets` for WebSocket, aiohttp for HTTP, and nothing of the project.
+"""Plain clients of the wire contract: `websockets` for WebSocket, aiohttp for HTTP, and of the project only its schema.
 
-A `Reader` is one subscriber, with one face for all three transports. Frames are the JSON objects of the contract; in
-the text format a line stands as `{"type": "text", "data": line}`.
+A `Reader` is one subscriber, with one face for all three transports and every format. Frames are the JSON objects of
+the contract; in the text format a line stands as `{"type": "text", "data": line}`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from urllib.parse import urlencode
 
 import aiohttp
 import websockets
+from tests import helpers_protobuf as protobuf
 from tests.helpers import HOST, Server
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as connect_websocket
@@ -28,6 +29,10 @@ from websockets.asyncio.client import connect as connect_websocket
 Frame: TypeAlias = dict[str, Any]
 
 TRANSPORTS = ("ws", "sse", "poll")
+FORMATS = ("json", "protobuf")
+"""Those that the promise holds for."""
+WIRES = (*TRANSPORTS, *(f"{transport}-protobuf" for transport in TRANSPORTS))
+"""Every transport in each of these formats."""
 TIMEOUT = 5.0
 POLL_WAIT = 2.0
 LOG_TYPES = ("message", "gap")
@@ -75,6 +80,22 @@ class Answer:
     def text(self) -> str:
         return self.body.decode()
 
+    @property
+    def is_protobuf(self) -> bool:
+        return self.headers.get("Content-Type") == protobuf.CONTENT_TYPE
+
+    @property
+    def batch(self) -> Frame:
+        """What /poll answers where all is well."""
+        return protobuf.batch_of(self.body) if self.is_protobuf else cast(Frame, self.json)
+
+    @property
+    def replies(self) -> list[Frame]:
+        """What /send answers, as a list also where it is one; an error status brings JSON in every format."""
+        if self.is_protobuf:
+            return protobuf.answers_of(self.body)
+        return cast(list[Frame], self.json if isinstance(self.json, list) else [self.json])
+
 
 class Http:
     """One HTTP client, with a connection pool of its own."""
@@ -109,17 +130,25 @@ class Http:
         query = params_of(topics, {"wait": wait, "n": next(self._counter), **params})
         answer = await self.get(f"/poll?{urlencode(query)}")
         assert answer.status == 200, answer
-        return cast(Frame, answer.json)
+        assert answer.is_protobuf == (params.get("format") == "protobuf"), answer
+        return answer.batch
 
     async def now(self, *topics: str) -> str:
         """The cursor at this moment."""
         return str((await self.poll(*topics))["cursor"])
 
-    async def send(self, *commands: Frame, **params: Any) -> Any:
+    async def send(self, *commands: Frame, framing: str = "json", **params: Any) -> Any:
         """What /send replies: to one command an object, to several a list. It must succeed."""
-        answer = await self.post_send(json.dumps(commands[0] if len(commands) == 1 else commands), **params)
+        answer = await self.post_commands(*commands, framing=framing, **params)
         assert answer.status == 200, answer
-        return answer.json
+        assert answer.is_protobuf == (framing == "protobuf"), answer
+        return answer.replies[0] if len(commands) == 1 else answer.replies
+
+    async def post_commands(self, *commands: Frame, framing: str = "json", **params: Any) -> Answer:
+        if framing == "json":
+            return await self.post_send(json.dumps(commands[0] if len(commands) == 1 else commands), **params)
+        headers = {"Content-Type": protobuf.CONTENT_TYPE}
+        return await self.post_send(protobuf.commands_bytes(commands), headers=headers, **params)
 
     async def post_send(self, body: str | bytes, *, headers: Mapping[str, str] | None = None, **params: Any) -> Answer:
         return await self.request("POST", f"/send?{urlencode(params)}", body=body, headers=headers)
@@ -214,7 +243,7 @@ class Reader(ABC):
     def __init__(self, server: Server, params: Mapping[str, object], headers: Mapping[str, str] | None) -> None:
         self.server = server
         self.params = dict(params)
-        self.text = params.get("format") == "text"
+        self.format = params.get("format", "json")
         self.headers = dict(headers or {})
         self.hello = {}
         self._resources = AsyncExitStack()
@@ -262,7 +291,7 @@ class Reader(ABC):
 
     async def data(self, n: int, *, timeout: float = TIMEOUT) -> list[Any]:
         """The data of the next `n` messages, in any format."""
-        if not self.text:
+        if self.format != "text":
             return [message["data"] for message in await self.messages(n, timeout=timeout)]
         async with asyncio.timeout(timeout):
             return [(await self.next("text", timeout=timeout))["data"] for _ in range(n)]
@@ -302,14 +331,18 @@ class WebSocketReader(Reader):
 
     async def _read(self) -> Frame:
         try:
-            text = await self.connection.recv()
+            received = await self.connection.recv()
         except websockets.ConnectionClosed:
             raise Ended from None
-        assert isinstance(text, str)
-        return {"type": "text", "data": text} if self.text else cast(Frame, json.loads(text))
+        if self.format == "protobuf":
+            assert isinstance(received, bytes)
+            return protobuf.frame_of(received)
+        assert isinstance(received, str)
+        return {"type": "text", "data": received} if self.format == "text" else cast(Frame, json.loads(received))
 
     async def send(self, **command: object) -> None:
-        await self.send_text(json.dumps(command))
+        in_protobuf = self.format == "protobuf"
+        await self.connection.send(protobuf.command_bytes(command) if in_protobuf else json.dumps(command))
 
     async def send_text(self, text: str) -> None:
         await self.connection.send(text)
@@ -367,7 +400,13 @@ class SSEReader(Reader):
         while True:
             event = await self._next_event()
             if event.data is not None:
-                return {"type": "text", "data": event.data} if self.text else cast(Frame, json.loads(event.data))
+                return self.frame_of(event.data)
+
+    def frame_of(self, data: str) -> Frame:
+        """The frame in an event's data."""
+        if self.format == "protobuf":
+            return protobuf.event_frame(data)
+        return {"type": "text", "data": data} if self.format == "text" else cast(Frame, json.loads(data))
 
 
 class PollReader(Reader):
@@ -391,10 +430,11 @@ class PollReader(Reader):
         answer = await self._http.get(f"/poll?{urlencode(params)}", headers=self.headers)
         assert answer.status == 200, answer
         self.cursor = answer.headers["Tricast-Cursor"]
-        if self.text:
+        if self.format == "text":
             self._frames.extend({"type": "text", "data": line} for line in answer.text.split("\n")[:-1])
             return
-        batch = answer.json
+        assert answer.is_protobuf == (self.format == "protobuf"), answer
+        batch = answer.batch
         assert batch["cursor"] == self.cursor
         self.hello = {"type": "hello", **batch["hello"]} if "hello" in batch else self.hello
         self._frames.extend(batch["messages"])
@@ -414,11 +454,11 @@ READERS: dict[str, type[WebSocketReader | SSEReader | PollReader]] = {
 }
 
 
-def reader(
-    transport: str, server: Server, *topics: str, headers: Mapping[str, str] | None = None, **params: Any
-) -> Reader:
-    """A subscriber on this transport, to be opened with `async with`."""
-    return READERS[transport](server, params_of(topics, params), headers)
+def reader(wire: str, server: Server, *topics: str, headers: Mapping[str, str] | None = None, **params: Any) -> Reader:
+    """A subscriber on this transport, or one of WIRES, to be opened with `async with`."""
+    transport, _, format = wire.partition("-")
+    given = params_of(topics, {"format": format, **params} if format else params)
+    return READERS[transport](server, given, headers)
 
 
 def websocket(server: Server, *topics: str, **params: Any) -> WebSocketReader:
@@ -430,7 +470,9 @@ def event_stream(server: Server, *topics: str, headers: Mapping[str, str] | None
 
 
 @asynccontextmanager
-async def readers(server: Server, *topics: str, **params: Any) -> AsyncIterator[dict[str, Reader]]:
-    """One subscriber on each transport."""
+async def readers(
+    server: Server, *topics: str, wires: Sequence[str] = TRANSPORTS, **params: Any
+) -> AsyncIterator[dict[str, Reader]]:
+    """One subscriber on each transport, or on each of these of WIRES."""
     async with AsyncExitStack() as stack:
-        yield {name: await stack.enter_async_context(reader(name, server, *topics, **params)) for name in TRANSPORTS}
+        yield {name: await stack.enter_async_context(reader(name, server, *topics, **params)) for name in wires}

@@ -12,12 +12,13 @@ from collections import deque
 from types import TracebackType
 from typing import Self, cast
 
+from tests import helpers_protobuf as protobuf
 from tests.helpers import HOST, Server
 from tests.helpers_clients import EventParser, Frame
 
 SMALL = 4096
 TIMEOUT = 10.0
-TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
+TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 LINGER_NOTHING = struct.pack("ii", 1, 0)
 
 
@@ -120,6 +121,8 @@ class RawStream:
         payload = await self._reading.readexactly(size)
         if opcode & 15 == TEXT:
             self._frames.append(cast(Frame, json.loads(payload)))
+        elif opcode & 15 == BINARY:
+            self._frames.append(protobuf.frame_of(payload))
         elif opcode & 15 == PING and not self._mute:
             self.writing.write(client_frame(payload, PONG))
         elif opcode & 15 == CLOSE:
@@ -131,4 +134,5 @@ class RawStream:
         if not size:
             raise ConnectionResetError("the stream ended")
         events = self._parser.feed(chunk[:-2])
-        self._frames.extend(cast(Frame, json.loads(event.data)) for event in events if event.data is not None)
+        frame_of = protobuf.event_frame if "format=protobuf" in self._query else json.loads
+        self._frames.extend(frame_of(event.data) for event in events if event.data is not None)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import pytest_asyncio
-from tests.browser.driving import PATIENCE, chromium
-from tests.browser.js_pages import PAGE, bundle, serving
+from tests.browser.driving import PATIENCE
+from tests.browser.js_pages import serving
 from tests.browser.serving import Server
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("browser")]
 
 SSE: dict[str, Any] = {"transports": ["sse"]}
 Serve = Callable[..., Awaitable[Server]]
@@ -88,31 +86,27 @@ class Browser:
             self._context = None
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def opened(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Browser]:
-    folder = tmp_path_factory.mktemp("page")
-    await bundle("src/index.ts", folder / "client.js")
-    shutil.copy(PAGE, folder)
-    async with AsyncExitStack() as stack:
-        origin = await stack.enter_async_context(serving(folder))
-        # Playwright switches the cache for the way back off.
-        chrome = chromium(ignore_default_args=["--disable-back-forward-cache"])
-        yield Browser(await stack.enter_async_context(chrome), origin)
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def opened(chrome: Any, client_js: Path) -> AsyncIterator[Browser]:
+    async with serving(client_js) as origin:
+        yield Browser(chrome, origin)
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def server(opened: Browser, tmp_path: Path) -> AsyncIterator[Server]:
-    server = Server(tmp_path, "--allow-origin", opened.origin, "--heartbeat", "2", "--drain-timeout", "1")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def server(opened: Browser, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
+    home = tmp_path_factory.mktemp("server")
+    server = Server(home, "--allow-origin", opened.origin, "--heartbeat", "2", "--drain-timeout", "1")
     await server.start()
     yield server
     await server.stop()
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def browser(opened: Browser, server: Server) -> AsyncIterator[Browser]:
-    """Its tabs are closed before the server is stopped."""
+    """Its tabs are gone at the end, and so are their connections: the server is for all tests."""
     yield opened
     await opened.close()
+    await settled(server, ws=0, sse=0)
 
 
 async def settled(server: Server, **connections: int) -> None:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import time
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-from tests.browser.driving import PATIENCE, chromium
-from tests.browser.js_pages import PAGE, bundle, serving
+from tests.browser.driving import PATIENCE
+from tests.browser.js_pages import serving
 from tests.browser.serving import Server
 from tests.helpers_tokens import SECRET, token
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("browser")]
 
 LIFE = 0.8
 COUNT = 14
@@ -43,13 +42,11 @@ class Issuer:
         return self._token
 
 
-async def test_nothing_is_lost_while_tokens_come_and_go(tmp_path: Path) -> None:
-    await bundle("src/index.ts", tmp_path / "client.js")
-    shutil.copy(PAGE, tmp_path)
-    async with serving(tmp_path) as origin, chromium() as browser:
+async def test_nothing_is_lost_while_tokens_come_and_go(chrome: Any, client_js: Path, tmp_path: Path) -> None:
+    async with serving(client_js) as origin:
         server = Server(tmp_path, "--allow-origin", origin, "--token-secret", SECRET, "--token-leeway", "0")
         await server.start()
-        context = await browser.new_context()
+        context = await chrome.new_context()
         context.set_default_timeout(PATIENCE)
         await context.expose_function("giveToken", Issuer().give)
         try:

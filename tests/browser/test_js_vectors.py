@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.browser.driving import chromium
 from tests.browser.js_pages import bundle, serving
 from tests.helpers import ROOT
 
-pytestmark = pytest.mark.xdist_group("browser")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("browser")]
 
 RUN = """async () => {
   const { FILES, casesOf } = await import("/vectors.js");
@@ -26,13 +26,14 @@ RUN = """async () => {
 }"""
 
 
-async def test_all_cases_hold_in_chromium(tmp_path: Path) -> None:
+async def test_all_cases_hold_in_chromium(chrome: Any, tmp_path: Path) -> None:
     await bundle("test/vectors.ts", tmp_path / "vectors.js")
     shutil.copytree(ROOT / "tests/vectors", tmp_path / "vectors")
     (tmp_path / "index.html").write_text("<!doctype html><title>vectors</title>")
-    async with serving(tmp_path) as url, chromium() as browser:
-        page = await browser.new_page()
+    async with serving(tmp_path) as url:
+        page = await chrome.new_page()
         await page.goto(f"{url}/index.html")
         result = await page.evaluate(RUN)
+        await page.context.close()
     assert result["failures"] == []
     assert result["count"] > 200

@@ -17,7 +17,7 @@ from tests.browser.serving import DemoServer, Server, unused_port
 
 from tricast_server import Settings, setup
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("browser-live")]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("browser-live")]
 
 each_way = pytest.mark.parametrize("way", ["ws", "sse", "poll"])
 

@@ -11,7 +11,7 @@ from tests.browser.driving import Live, Shown
 from tests.browser.serving import DemoServer
 from tests.helpers import ROOT, missing
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("browser-pages")]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("browser-pages")]
 
 AXE = ROOT / "web/node_modules/axe-core/axe.min.js"
 PAGES = ("", "race.html", "check.html")

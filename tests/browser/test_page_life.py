@@ -10,7 +10,7 @@ from tests.browser.conftest import Show
 from tests.browser.driving import Live
 from tests.browser.serving import DemoServer, Server
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("browser-pages")]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("browser-pages")]
 
 each_way = pytest.mark.parametrize("way", ["ws", "sse", "poll"])
 
@@ -26,7 +26,9 @@ async def test_reload_resumes_at_the_cursor(server: Server, show: Show, topic: s
     page = await live(show, server, topic, way)
     await page.flow(20)
     await server.publish(topic, "before")
-    await asyncio.sleep(1)
+    async with asyncio.timeout(15):
+        while await page.received() < 8:
+            await asyncio.sleep(0.05)
     for _ in range(2):
         await page.page.goto("about:blank")
         await server.publish(topic, "meanwhile")

@@ -10,7 +10,7 @@ from aiohttp import web
 from tests.browser.conftest import Serve, Show
 from tests.browser.serving import unused_port
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("browser-pages")]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("browser-pages")]
 
 PLAIN = Path(__file__).with_name("plain.html")
 

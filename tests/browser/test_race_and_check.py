@@ -13,7 +13,7 @@ from tests.browser.conftest import Show
 from tests.browser.driving import Shown
 from tests.browser.serving import DemoServer, Server
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("browser-pages")]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("browser-pages")]
 
 
 async def race(page: Shown, rate: int) -> dict[str, Any]:

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from tests.browser.driving import Shown, chromium
+from tests.browser.driving import Shown
 from tests.helpers_report import sample
 
 from tricast_bench.report import write
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("browser-pages")]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("browser-pages")]
 
 DRAWN = """
 () => [...document.querySelectorAll("svg")].map(svg => ({
@@ -71,15 +71,9 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Any]:
-    async with chromium() as browser:
-        yield browser
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def report(browser: Any, path: Path) -> AsyncIterator[Report]:
-    shown = Report(await browser.new_page(viewport={"width": 1200, "height": 900}))
+@pytest_asyncio.fixture(loop_scope="session")
+async def report(chrome: Any, path: Path) -> AsyncIterator[Report]:
+    shown = Report(await chrome.new_page(viewport={"width": 1200, "height": 900}))
     await shown.page.goto(path.as_uri())
     yield shown
     await shown.page.context.close()
@@ -136,9 +130,9 @@ async def test_it_prints_within_its_pages(report: Report) -> None:
     assert await report.page.evaluate("document.documentElement.scrollWidth") <= 700
 
 
-async def test_an_empty_report_is_one_too(browser: Any, tmp_path: Path) -> None:
+async def test_an_empty_report_is_one_too(chrome: Any, tmp_path: Path) -> None:
     write(replace(sample(1), runs=()), tmp_path / "empty.html")
-    shown = Report(await browser.new_page())
+    shown = Report(await chrome.new_page())
     await shown.page.goto((tmp_path / "empty.html").as_uri())
     assert await shown.page.locator("figure .none").count() == 6
     await shown.page.context.close()

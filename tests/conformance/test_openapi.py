@@ -26,7 +26,7 @@ from schemathesis.specs.openapi.checks import (
 )
 from tests.helpers import Process, serving
 
-SECONDS = 240.0 if "TRICAST_CONFORMANCE" in os.environ else 10.0
+SECONDS = 240.0 if "TRICAST_CONFORMANCE" in os.environ else 6.0
 EXAMPLES = 10_000 if "TRICAST_CONFORMANCE" in os.environ else 100
 WAIT_MAX = 120
 BATCH = 5

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from tests.helpers import Node, running
-from tests.helpers_clients import TRANSPORTS, Http
+from tests.helpers_clients import FORMATS, TRANSPORTS, WIRES, Http
 
 HEARTBEAT = 0.5
 
@@ -28,6 +28,17 @@ def transport(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(params=["json", "text"])
+@pytest.fixture(params=WIRES)
+def wire(request: pytest.FixtureRequest) -> str:
+    """A transport in one of the formats that the promise holds for: what a stream says is the same on all of these."""
+    return str(request.param)
+
+
+@pytest.fixture(params=FORMATS)
+def framing(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(params=["json", "text", "protobuf"])
 def format(request: pytest.FixtureRequest) -> str:
     return str(request.param)

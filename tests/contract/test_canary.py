@@ -60,12 +60,12 @@ async def test_frames_are_padded(over: Any) -> None:
 
 async def test_the_websocket_sends_back_what_it_is_sent() -> None:
     async with running() as node, aiohttp.ClientSession() as http:
-        async with http.ws_connect(f"{node.url}/canary/ws?n=2&interval=0.3") as ws:
+        async with http.ws_connect(f"{node.url}/canary/ws?n=2&interval=3") as ws:
             await ws.receive_json()
             start = time.monotonic()
             await ws.send_str("hi")
             assert await ws.receive_json() == {"type": "canary-echo", "data": "hi"}
-            assert time.monotonic() - start < 0.3
+            assert time.monotonic() - start < 3
 
 
 @pytest.mark.parametrize("query", ["n=301", "n=x", "interval=nan", "n=300&interval=1", "size=99999"])

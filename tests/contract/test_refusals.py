@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 from urllib.parse import urlencode
 
@@ -44,8 +43,8 @@ BAD_POLLS: list[dict[str, str]] = [
 
 @pytest.mark.parametrize("query", BAD_QUERIES, ids=str)
 @pytest.mark.parametrize("path", ["/sse", "/poll"])
-async def test_a_bad_query_is_answered_400(http: Http, path: str, query: dict[str, str]) -> None:
-    answer = await http.get(f"{path}?{urlencode({'wait': '0', **query})}")
+async def test_a_bad_query_is_answered_400(http: Http, path: str, query: dict[str, str], framing: str) -> None:
+    answer = await http.get(f"{path}?{urlencode({'wait': '0', 'format': framing, **query})}")
     assert (answer.status, answer.json["type"], answer.json["code"]) == (400, "error", "bad_request")
     assert answer.headers["Content-Type"].startswith("application/json")
 
@@ -57,8 +56,8 @@ async def test_a_bad_query_of_polls_is_answered_400(http: Http, query: dict[str,
 
 
 @pytest.mark.parametrize("query", BAD_QUERIES, ids=str)
-async def test_a_bad_query_closes_a_websocket_with_4400(server: Node, query: dict[str, str]) -> None:
-    async with websocket(server, **query) as socket:
+async def test_a_bad_query_closes_a_websocket_with_4400(server: Node, query: dict[str, str], framing: str) -> None:
+    async with websocket(server, **{"format": framing, **query}) as socket:
         assert (socket.hello["type"], socket.hello["code"]) == ("error", "bad_request")
         with pytest.raises(Ended):
             await socket.next()
@@ -139,32 +138,36 @@ FOR_NOW = [TooMany("full", retry_after=1.5), RateLimited("slower", retry_after=1
 class TestByTheApplication:
     @pytest.mark.parametrize("error", FOR_GOOD, ids=repr)
     @pytest.mark.parametrize("path", ["/sse", "/poll"])
-    async def test_for_good_over_http(self, guarded: Node, door: Door, path: str, error: CommandError) -> None:
+    async def test_for_good_over_http(
+        self, guarded: Node, door: Door, path: str, error: CommandError, framing: str
+    ) -> None:
         door.error = error
         async with Http(guarded) as http:
-            answer = await http.get(path)
+            answer = await http.get(f"{path}?format={framing}")
         assert (answer.status, answer.json["code"]) == (error.status, error.code)
 
     @pytest.mark.parametrize("error", FOR_GOOD, ids=repr)
-    async def test_for_good_over_websocket(self, guarded: Node, door: Door, error: CommandError) -> None:
+    async def test_for_good_over_websocket(self, guarded: Node, door: Door, error: CommandError, framing: str) -> None:
         door.error = error
-        async with websocket(guarded) as socket:
+        async with websocket(guarded, format=framing) as socket:
             assert (socket.hello["type"], socket.hello["code"]) == ("error", error.code)
             assert await socket.close_code() == 4000 + error.status
 
     @pytest.mark.parametrize("error", FOR_NOW, ids=repr)
-    async def test_for_now_over_polls(self, guarded: Node, door: Door, error: CommandError) -> None:
+    async def test_for_now_over_polls(self, guarded: Node, door: Door, error: CommandError, framing: str) -> None:
         door.error = error
         async with Http(guarded) as http:
-            answer = await http.get("/poll")
+            answer = await http.get(f"/poll?format={framing}")
         assert (answer.status, answer.json["code"], answer.json["retry_after"]) == (error.status, error.code, 1.5)
         assert answer.headers["Retry-After"] == "2"
 
     @pytest.mark.parametrize("error", FOR_NOW, ids=repr)
-    async def test_for_now_over_event_streams(self, guarded: Node, door: Door, error: CommandError) -> None:
+    async def test_for_now_over_event_streams(
+        self, guarded: Node, door: Door, error: CommandError, framing: str
+    ) -> None:
         """A browser never comes back after another status than 200, and an empty id would forget its cursor."""
         door.error = error
-        async with event_stream(guarded) as stream:
+        async with event_stream(guarded, format=framing) as stream:
             assert stream.hello["code"] == error.code
             with pytest.raises(Ended):
                 await stream.next_event()
@@ -174,26 +177,26 @@ class TestByTheApplication:
 
     @pytest.mark.parametrize("error", FOR_NOW, ids=repr)
     async def test_for_now_over_websocket_is_no_code_that_says_do_not_come_back(
-        self, guarded: Node, door: Door, error: CommandError
+        self, guarded: Node, door: Door, error: CommandError, framing: str
     ) -> None:
         door.error = error
-        assert await self.told_to_wait(guarded)
+        assert await self.told_to_wait(guarded, framing)
 
-    async def told_to_wait(self, server: Node) -> bool:
+    async def told_to_wait(self, server: Node, framing: str) -> bool:
         try:
-            async with websocket(server) as socket:
+            async with websocket(server, format=framing) as socket:
                 return await socket.close_code() == 1013
         except InvalidStatus as refused:
             return refused.response.status_code in (429, 503)
 
     @pytest.mark.parametrize("error", FOR_GOOD, ids=repr)
     async def test_a_publish_and_a_subscribe_leave_the_connection(
-        self, guarded: Node, door: Door, error: CommandError
+        self, guarded: Node, door: Door, error: CommandError, framing: str
     ) -> None:
-        async with websocket(guarded, "a") as socket, Http(guarded) as http:
+        async with websocket(guarded, "a", format=framing) as socket, Http(guarded) as http:
             door.error, door.what = error, "publish"
             assert (await socket.ask(**publish("a", 1)))["code"] == error.code
-            answer = await http.post_send(json.dumps(publish("a", 1)))
+            answer = await http.post_commands(publish("a", 1), framing=framing)
             assert (answer.status, answer.json["code"]) == (error.status, error.code)
             door.what = "subscribe"
             assert (await socket.ask(action="subscribe", topics=["b"]))["code"] == error.code

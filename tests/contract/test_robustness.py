@@ -69,7 +69,7 @@ async def test_own_messages_are_passed_over_quickly() -> None:
         start = time.monotonic()
         async with http.get(f"{node.url}/poll?{query}") as response:
             answer = await response.json()
-        assert time.monotonic() - start < 2
+        assert time.monotonic() - start < 5
         assert [m["data"] for m in answer["messages"]] == ["yours"]
 
 

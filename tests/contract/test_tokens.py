@@ -251,18 +251,18 @@ class TestRights:
             assert (await http.post_send(json.dumps(publish(INBOX, "hi")))).status == 401
             assert (await http.get(f"/poll?topics={INBOX}")).status == 401
 
-    async def test_a_websocket_is_refused_a_topic_and_stays(self, plain: Node) -> None:
-        async with websocket(plain, "a", token=token(subscribe=["a", "b"], publish=["a"])) as socket:
+    async def test_a_websocket_is_refused_a_topic_and_stays(self, plain: Node, framing: str) -> None:
+        async with websocket(plain, "a", format=framing, token=token(subscribe=["a", "b"], publish=["a"])) as socket:
             assert (await socket.ask(action="subscribe", topics=["c"]))["code"] == "forbidden"
             assert (await socket.ask(**publish("b", 1)))["code"] == "forbidden"
             assert (await socket.ask(action="subscribe", topics=["b"]))["topics"] == ["a", "b"]
             await socket.send(**publish("a", "heard"))
             assert await socket.data(1) == ["heard"]
 
-    async def test_subjects_part_what_is_the_same_and_stand_beside_it(self, plain: Node, transport: str) -> None:
+    async def test_subjects_part_what_is_the_same_and_stand_beside_it(self, plain: Node, wire: str) -> None:
         """Dedupe goes by subject too, and so does whose own messages are left out."""
         anna, bert = token(sub="anna"), token(sub="bert")
-        async with Http(plain) as http, reader(transport, plain, "a", client="me", echo="0", token=anna) as stream:
+        async with Http(plain) as http, reader(wire, plain, "a", client="me", echo="0", token=anna) as stream:
             for given, duplicate in ((bert, False), (anna, False), (bert, True)):
                 reply = await http.send(publish("a", 1, id="same"), client="me", token=given)
                 assert reply["duplicate"] is duplicate
@@ -274,8 +274,8 @@ class TestRights:
 class TestEnd:
     """What is open when a token expires ends with it, and whoever comes back at the cursor misses nothing."""
 
-    async def test_a_websocket_is_closed_with_4001(self, plain: Node) -> None:
-        async with websocket(plain, "a", token=token(life=LIFE)) as socket, Http(plain) as http:
+    async def test_a_websocket_is_closed_with_4001(self, plain: Node, framing: str) -> None:
+        async with websocket(plain, "a", format=framing, token=token(life=LIFE)) as socket, Http(plain) as http:
             await http.send(publish("a", 1), token=token())
             assert await socket.data(1) == [1]
             error = await socket.next("error", timeout=5)
@@ -283,10 +283,10 @@ class TestEnd:
             assert await socket.close_code() == 4001
             await eventually(lambda: plain.service.connections["ws"] == 0)
 
-    async def test_an_event_stream_says_so_and_ends(self, plain: Node) -> None:
-        async with event_stream(plain, "a", token=token(life=LIFE)) as stream:
+    async def test_an_event_stream_says_so_and_ends(self, plain: Node, framing: str) -> None:
+        async with event_stream(plain, "a", format=framing, token=token(life=LIFE)) as stream:
             event = await stream.next_event()
-            assert (event.event, json.loads(event.data or "")["code"]) == ("failure", "unauthorized")
+            assert (event.event, stream.frame_of(event.data or "")["code"]) == ("failure", "unauthorized")
             assert event.id == stream.hello["cursor"]
             with pytest.raises(Ended):
                 await stream.next_event()

@@ -35,9 +35,9 @@ async def post(http: Http, body: str | bytes, kind: str | None, *, topic: str = 
     ids=str,
 )
 async def test_json_and_text_by_the_content_type(
-    server: Node, http: Http, transport: str, kind: str, body: bytes, data: object
+    server: Node, http: Http, wire: str, kind: str, body: bytes, data: object
 ) -> None:
-    async with reader(transport, server, "hook") as subscriber:
+    async with reader(wire, server, "hook") as subscriber:
         answer = await post(http, body, kind, query="?event=e&id=i-1&client=poster")
         assert answer.status == 200, answer
         message = await subscriber.next("message")
@@ -47,8 +47,8 @@ async def test_json_and_text_by_the_content_type(
 
 @pytest.mark.parametrize("kind", ["application/octet-stream", "image/png"])
 @pytest.mark.parametrize("body", [b"\0\xff\n", b""], ids=str)
-async def test_anything_else_goes_as_bytes(server: Node, http: Http, transport: str, kind: str, body: bytes) -> None:
-    async with reader(transport, server, "hook") as subscriber:
+async def test_anything_else_goes_as_bytes(server: Node, http: Http, wire: str, kind: str, body: bytes) -> None:
+    async with reader(wire, server, "hook") as subscriber:
         assert (await post(http, body, kind)).status == 200
         message = await subscriber.next("message")
     assert base64.b64decode(message["data_b64"]) == body

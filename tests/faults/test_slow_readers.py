@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, closing
 
 import pytest
 from tests.helpers import Process, running, serving
-from tests.helpers_clients import Frame, Http, Reader, reader
+from tests.helpers_clients import FORMATS, Frame, Http, Reader, reader
 from tests.helpers_raw import SMALL, RawStream, client_frame, connect, request_head, upgrade_head
 
 KIB, MIB = 2**10, 2**20
@@ -37,10 +37,11 @@ async def test_it_gets_everything_while_the_log_has_it(transport: str) -> None:
     assert [frame["data"][0] for frame in frames[:-1]] == list(range(300))
 
 
+@pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("transport", STREAMS)
-async def test_it_gets_a_gap_where_the_log_has_let_go(transport: str) -> None:
+async def test_it_gets_a_gap_where_the_log_has_let_go(transport: str, format: str) -> None:
     async with running(write_buffer=64 * KIB, retention_count=20) as server, Http(server) as http:
-        async with RawStream(transport, server, "topics=a") as slow:
+        async with RawStream(transport, server, f"topics=a&format={format}") as slow:
             places = await http.publish("a", *[[n, LARGE] for n in range(300)])
             places += await http.publish("a", "fence")
             frames = await frames_up_to(slow, "fence")
@@ -100,7 +101,7 @@ class TestMemory:
                 await stack.enter_async_context(RawStream(transport, server, "topics=a"))
             healthy = await stack.enter_async_context(reader("ws", server, "a"))
             http = await stack.enter_async_context(Http(server))
-            assert await self.longest_delay(http, reader=healthy, messages=200) < 1.0
+            assert await self.longest_delay(http, reader=healthy, messages=200) < 3.0
             assert server.connections == {"ws": 16, "sse": 15, "poll": 0}
             assert server.memory - before < 30 * self.EACH + self.SLACK
 

@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -179,8 +180,9 @@ ON_WS = [
 
 async def test_50_switches_under_load_lose_and_double_nothing() -> None:
     chance = random.Random(1)
+    quicker = replace(QUICK, quarantine_min=0.3, quarantine_max=0.3)
     async with network(heartbeat=HEARTBEAT / 4, retention_count=100_000) as (node, box):
-        async with tricast.connect(box.url, ["t"], cursor="earliest", policy=QUICK) as bus:
+        async with tricast.connect(box.url, ["t"], cursor="earliest", policy=quicker) as bus:
             async with Numbers(node, bus):
                 while bus.stats.switches < 50:
                     await eventually(lambda: bus.transport == "ws" and bus.uplink == "ok", timeout=15)

@@ -68,7 +68,7 @@ async def test_what_one_takes_all_show_and_the_engines_end_is_survived(
         assert refused.json["retry_after"] > 0
         began = time.monotonic()
         assert (await published(http, "lost", "x2")).status == 503
-        assert time.monotonic() - began < 3.0
+        assert time.monotonic() - began < 5.0
         assert {await ready(node) for node in nodes} == {503}
         await listening["ws"].next("heartbeat")  # it is still there
 

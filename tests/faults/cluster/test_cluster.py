@@ -1,7 +1,7 @@
-"""Three nodes behind a proxy without affinity: hundreds of clients, and everything fails that can.
+"""Three nodes behind a proxy without affinity: clients of all kinds, and everything fails that can, once or twice.
 
-`make faults` does the same for longer. Engines run as in the contract suite, Redis with `appendfsync always`: what they
-lose, they lose because their data are removed, and each loss may cost every client one gap.
+`make faults` does the same for longer, with 300 clients. Engines run as in the contract suite, Redis with `appendfsync
+always`: what they lose, they lose because their data are removed, and each loss may cost every client one gap.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ def engine(request: pytest.FixtureRequest) -> Iterator[engines.Server]:
 async def test_nothing_is_lost_in_silence_whatever_fails(
     engine: engines.Server, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    outcome = await trial(engine, Plan(seed=SEED), tmp_path, print)
+    outcome = await trial(engine, Plan(seed=SEED, seconds=10.0, clients=120, rate=120.0), tmp_path, print)
     print(outcome.verdict, dict(outcome.seen), sep="\n")
     assert faults_of(outcome, request.node.callspec.params["engine"]) == []
     assert len(outcome.faults) == 8
     assert outcome.verdict.counts["ack"] > 500
-    assert all(outcome.seen[f"moves: {transport}"] > 50 for transport in TRANSPORTS)
+    assert all(outcome.seen[f"moves: {transport}"] > 15 for transport in TRANSPORTS)
     assert outcome.seen["switches"] > 10
 
 
