@@ -25,14 +25,14 @@ from tricast_server.backplane.memory import MemoryBackplane, new_epoch
 from tricast_server.bus.bus import Bus
 from tricast_server.bus.log import Entry, Retention
 from tricast_server.bus.subscription import End, Subscription
-from tricast_server.bus.view import Slice, View
+from tricast_server.bus.view import Framing, Slice, View
 from tricast_server.framing import JSON
 
 TOPICS = ("a", "b", "c")
 some_topics = st.lists(st.sampled_from(TOPICS), min_size=1, unique=True)
 
 
-class Lines:
+class Lines(Framing):
     """A framing that can be read back: one JSON object per line."""
 
     name = "lines"

@@ -84,6 +84,12 @@ def test_nor_is_a_close_code_that_is_never_sent(frames: list[bytes], cuts: list[
     assert fed(before + close(1006), cuts)[len(before)] == 0x70
 
 
+@given(st.lists(GOOD, max_size=3), st.sampled_from([0x40, 0x20, 0x10]), CUTS)
+def test_nor_is_a_control_frame_with_reserved_bits(frames: list[bytes], bit: int, cuts: list[int]) -> None:
+    before = b"".join(frames)
+    assert fed(before + frame(b"p", PING | bit), cuts)[len(before)] == 0x70
+
+
 def test_the_end_is_passed_on() -> None:
     recorder = Recorder()
     StrictFrames(recorder).feed_eof()

@@ -123,6 +123,23 @@ def test_width_has_none() -> None:
     json.dumps([{"a": []}] * 1000)
 
 
+def test_so_have_arrays_and_objects_in_number() -> None:
+    most = json.CONTAINERS_MAX
+    assert len(json.loads(f"[{','.join(['[]'] * (most - 1))}]")) == most - 1
+    for inner in ("[]", "{}"):
+        with pytest.raises(BadRequest, match="over 65536 arrays and objects"):
+            json.loads(f"[{','.join([inner] * most)}]")
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '\\"[' * 70_000, "\\\\"])
+def test_brackets_within_a_text_are_none(text: str) -> None:
+    quoted = f'"{text}{"{" * 100_000}"'
+    try:
+        assert json.loads(quoted) == stdlib_json.loads(quoted)
+    except BadRequest as error:  # too many quotes to tell in no time
+        assert text.count('"') > json.CONTAINERS_MAX, error
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [

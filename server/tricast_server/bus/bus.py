@@ -238,9 +238,12 @@ class Bus:
 
     def encode(self, shown: Sequence[Shown], framing: Framing) -> list[bytes]:
         """Each as bytes; an entry is encoded once per framing, not once per reader."""
-        return [
-            self._encode_gap(item, framing) if isinstance(item, Gap) else self._encode(item, framing) for item in shown
-        ]
+        encode = self._encode if framing.alone is framing else self._encode_alone
+        return [self._encode_gap(item, framing) if isinstance(item, Gap) else encode(item, framing) for item in shown]
+
+    def _encode_alone(self, entry: Entry, framing: Framing) -> bytes:
+        known = self._encoded.get((framing.name, entry.offset))
+        return self._encode(entry, framing.alone) if known is None else known
 
     def _encode_gap(self, gap: Gap, framing: Framing) -> bytes:
         self.meters.gaps[gap.reason] += 1

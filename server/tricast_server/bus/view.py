@@ -105,6 +105,11 @@ class Framing(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def alone(self) -> Framing:
+        """How messages are written that one connection reads by itself, where to share them is what pays for this."""
+        return self
+
     def entry(self, entry: Entry, epoch: str) -> bytes:
         """A message: whole frames, or nothing where the format does not show it."""
 

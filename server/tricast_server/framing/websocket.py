@@ -53,6 +53,12 @@ class DeflatedFraming(WebSocketFraming):
     def __init__(self, format: Format) -> None:
         super().__init__(format)
         self._name += ".deflate"
+        self._alone = WebSocketFraming(format)
+
+    @property
+    def alone(self) -> Framing:
+        """Whoever comes back may have much to read, and all come back at once: what nobody shares goes as it is."""
+        return self._alone
 
     def entry(self, entry: Entry, epoch: str) -> bytes:
         payload = self.format.entry(entry, str(Cursor(epoch, entry.offset)))

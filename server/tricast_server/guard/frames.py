@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 CLOSE = 8
+CONTROL, RESERVED = 0x08, 0x70
 NEVER_SENT = 1006
 """A close code that only stands for the lack of one (7.4.1). aiohttp refuses the others of that kind itself."""
 BROKEN = -1
@@ -21,8 +22,9 @@ class Reader(Protocol):
 
 
 class StrictFrames:
-    """Stands before aiohttp's reader, and ends the connection with 1002 at a frame that is not masked (5.1), or at a
-    close frame with a code that is never sent.
+    """Stands before aiohttp's reader, and ends the connection with 1002 at a frame that is not masked (5.1), at a close
+    frame with a code that is never sent, or at a control frame with reserved bits, which no extension here gives a
+    meaning (RFC 7692, 6).
     """
 
     __slots__ = ("_held", "_left", "_reader")
@@ -64,7 +66,7 @@ def frame_size(data: bytes, at: int) -> int:
     if have < 2:
         return 0
     length = data[at + 1]
-    if not length & 0x80:
+    if not length & 0x80 or (data[at] & CONTROL and data[at] & RESERVED):
         return BROKEN
     length &= 0x7F
     head = 6

@@ -14,10 +14,12 @@ from tricast.wire.cursor import DEFAULT_TOPIC
 from tricast.wire.messages import Error, Frame, JsonValue, Publish, Reply
 from tricast_server.guard.authorise import bearer_token
 from tricast_server.service import Service
-from tricast_server.transports.accept import accepts
+from tricast_server.transports.accept import prefers
 from tricast_server.transports.commands import Caller, error_frame
 from tricast_server.transports.params import check_version, client_of, new_client
 
+PACKED_MORE = 2**16
+"""Bytes beside one message that a packed body may become. For more, whoever sends pays for each byte of it."""
 NO_STORE = {"Cache-Control": "no-store"}
 _TEXT_TYPES = ("application/x-www-form-urlencoded",)
 """What `curl -d` says of a body that it was given as text."""
@@ -55,10 +57,10 @@ def _commands(request: web.Request, body: bytes) -> tuple[list[JsonValue], bool]
 
 
 def _wants_protobuf(request: web.Request) -> bool:
-    """The answer is of the body's format, unless Accept names the other one."""
+    """The answer is of the body's format, unless Accept names the other one with more weight."""
     if request.content_type == protobuf.CONTENT_TYPE:
-        return not accepts(request, json.CONTENT_TYPE)
-    return accepts(request, protobuf.CONTENT_TYPE)
+        return not prefers(request, json.CONTENT_TYPE, to=protobuf.CONTENT_TYPE)
+    return prefers(request, protobuf.CONTENT_TYPE, to=json.CONTENT_TYPE)
 
 
 async def publish(request: web.Request, service: Service) -> web.StreamResponse:
@@ -80,12 +82,15 @@ async def read_body(request: web.Request, service: Service) -> bytes:
     """The whole body. Raises TooLarge, BadRequest where it does not come in time."""
     body = bytearray()
     most, patience = service.settings.max_body, service.settings.body_timeout
+    packed = "Content-Encoding" in request.headers
+    if packed:
+        most = min(most, service.settings.max_message + PACKED_MORE)
     try:
         async with asyncio.timeout(patience):
             async for chunk in request.content.iter_any():
                 body += chunk
                 if len(body) > most:
-                    if "Content-Encoding" in request.headers:
+                    if packed:
                         _give_up(request)  # what is left could become gigabytes
                     raise TooLarge(f"a body of over {most} bytes")
     except web.RequestPayloadError:

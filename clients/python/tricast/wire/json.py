@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any, Final
@@ -28,8 +29,12 @@ from tricast.wire.messages import (
 NAME: Final = "json"
 CONTENT_TYPE: Final = "application/json"
 DEPTH_MAX = 64
+CONTAINERS_MAX = 65_536
+"""Arrays and objects in one text: each takes some microseconds and hundreds of bytes, out of three characters."""
 
 _FRAMES: dict[str, type[Frame]] = {cls.type: cls for cls in (Hello, Message, Gap, Heartbeat, Reply, Error, Bye)}
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
+"""Also one without an end: so it matches at each quote, and takes no longer than the text is."""
 _member_names: dict[type[Any], tuple[tuple[str, str], ...]] = {}
 _TEXTS = frozenset({"topic", "cursor", "at", "code", "action"})
 WIRE_NAMES = {"sender": "from", "subject": "sub"}
@@ -80,11 +85,22 @@ def loads(text: str | bytes) -> JsonValue:
     try:
         if isinstance(text, bytes):
             text = text.decode()
+        if len(text) > CONTAINERS_MAX and _containers(text) > CONTAINERS_MAX:
+            raise BadRequest(f"over {CONTAINERS_MAX} arrays and objects")
         return _strict.decode(text)
     except RecursionError:
         raise BadRequest("nested too deep") from None
     except ValueError as error:  # bad UTF-8, bad JSON, NaN, repeated members, numbers of thousands of digits
         raise BadRequest(f"not JSON: {error}") from None
+
+
+def _containers(text: str) -> int:
+    """How many arrays and objects it may have. Brackets in its strings do not count, unless that takes long to tell."""
+    count = text.count("[") + text.count("{")
+    if count > CONTAINERS_MAX and text.count('"') + text.count("\\") <= 2 * CONTAINERS_MAX:
+        text = _STRING.sub("", text)
+        count = text.count("[") + text.count("{")
+    return count
 
 
 class JsonText(str):
