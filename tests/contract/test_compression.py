@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import struct
+import threading
 import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -13,12 +14,14 @@ from typing import Any, cast
 
 import aiohttp
 import pytest
-from tests.helpers import HOST, Node, Server, running, serving
+from tests.helpers import HOST, Node, Server, eventually, running, serving
 from tests.helpers_clients import Answer, Frame, Http, event_stream, publish, reader
 from tests.helpers_protobuf import batch_of, frame_of
 from tests.helpers_raw import upgrade_head
 from websockets.asyncio.client import connect as connect_websocket
 
+from tricast_server.bus.log import Entry
+from tricast_server.framing import batches
 from tricast_server.framing import websocket as frames_of_websockets
 
 OFFER = "permessage-deflate"
@@ -384,10 +387,10 @@ async def test_what_one_flush_brings_is_compressed_once_for_all_polls(
     server: Node, http: Http, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     calls = counted(monkeypatch, zlib, "compress")
+    encoded = counted_entries(monkeypatch)
     cursor = await http.now("a")
     path = f"/poll?topics=a&cursor={cursor}&wait=30"
-    sent = server.service.bus.meters.size
-    before = sent["poll.json.gzip"]
+    before = server.service.bus.meters.size["poll.json"]
     polls = [asyncio.create_task(http.get(path, headers=GZIP)) for _ in range(8)]
     plain = asyncio.create_task(http.get(path, headers={"Accept-Encoding": "identity"}))
     async with asyncio.timeout(10):
@@ -396,12 +399,61 @@ async def test_what_one_flush_brings_is_compressed_once_for_all_polls(
         await http.publish("a", os.urandom(size // 4).hex() + "x" * (size // 2))
         answers = [await answer for answer in polls]
         whole = await plain
-    assert len(calls) == 1
+    assert len(calls) == len(encoded) == 1
     assert size < calls[0] < size + 300
     assert {unzipped(answer) for answer in answers} == {whole.body}
     assert len(answers[0].body) < len(whole.body) / 1.5
-    sent = server.service.bus.meters.size
-    assert sent["poll.json.gzip"] - before == 8 * len(answers[0].body)
+    sent = server.service.bus.meters.size["poll.json"] - before
+    assert sent == 8 * len(answers[0].body) + len(whole.body)
+
+
+def counted_entries(monkeypatch: pytest.MonkeyPatch) -> list[Entry]:
+    """The messages that are encoded for polls in JSON, from now on."""
+    encoded: list[Entry] = []
+    original = batches.JsonBatch.entry
+
+    def entry(self: batches.JsonBatch, entry: Entry, epoch: str) -> bytes:
+        encoded.append(entry)
+        return original(self, entry, epoch)
+
+    monkeypatch.setattr(batches.JsonBatch, "entry", entry)
+    return encoded
+
+
+async def test_what_would_wait_for_a_thread_is_sent_plain(
+    server: Node, http: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await http.publish("a", "x" * 100 * KIBI)
+    await http.publish("b", "x" * 10 * KIBI)
+    for _ in range(4):  # more than there are threads: each is given back
+        assert len(unzipped(await poll(http, "topics=a&last=1", Accept_Encoding="gzip"))) > 100 * KIBI
+    monkeypatch.setattr(batches, "THREADS", threading.Semaphore(0))
+    answer = await poll(http, "topics=a&last=1", Accept_Encoding="gzip")
+    assert "Content-Encoding" not in answer.headers
+    assert answer.headers["Vary"] == "Origin, Accept-Encoding"
+    assert answer.json["messages"][0]["data"] == "x" * 100 * KIBI
+    unzipped(await poll(http, "topics=b&last=1", Accept_Encoding="gzip"))
+
+
+async def test_a_drain_waits_for_what_is_being_compressed(
+    server: Node, http: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on, original = threading.Event(), threading.Event(), zlib.compress
+
+    def slow(*what: Any) -> bytes:
+        begun.set()
+        assert go_on.wait(10)
+        return original(*what)
+
+    monkeypatch.setattr(zlib, "compress", slow)
+    await http.publish("a", "x" * 100 * KIBI)
+    answer = asyncio.create_task(http.get("/poll?topics=a&wait=0&last=1", headers=GZIP))
+    try:
+        await eventually(begun.is_set)
+        assert server.service.pollers
+    finally:
+        go_on.set()
+    unzipped(await answer)
 
 
 async def test_a_poll_that_leaves_takes_the_answer_from_nobody(server: Node, http: Http) -> None:
@@ -442,3 +494,19 @@ async def test_a_cursor_goes_on_from_a_compressed_to_a_plain_connection(server: 
         cursor = (await socket.message())[1]["cursor"]
     async with reader("poll", server, "a", cursor=cursor, headers={"Accept-Encoding": "identity"}) as subscriber:
         assert (await subscriber.messages(1))[0]["data"] == f"{LONG}!"
+
+
+async def test_who_catches_up_gets_compressed_only_what_is_there_already(server: Node) -> None:
+    """All come back at once, and what nobody shares would be compressed for each of them anew."""
+    async with Http(server) as http:
+        async with raw(server) as before:
+            assert (await before.message())[1]["type"] == "hello"
+            await http.publish("a", LONG, LONG)
+            assert [(await before.message())[0] for _ in range(2)] == [True, True]
+        await eventually(lambda: not server.service.bus.subscriptions)
+        await http.publish("a", LONG)
+    async with raw(server, "topics=a&cursor=earliest") as after:
+        hello, *kept = [await after.message() for _ in range(4)]
+    assert hello[1]["type"] == "hello"
+    assert [compressed for compressed, _ in kept] == [True, True, False]
+    assert [frame["data"] for _, frame in kept] == [LONG] * 3

@@ -179,7 +179,9 @@ async def test_a_gap_is_the_same_in_both_formats(transport: str) -> None:
     ("accept", "is_protobuf"),
     [
         (CONTENT_TYPE, True),
-        ("Application/X-Protobuf; q=0.5, application/json", True),
+        ("Application/X-Protobuf; q=0.5, application/json;q=0.4", True),
+        ("application/x-protobuf;q=0.5, application/json", False),
+        ("application/x-protobuf, application/json", False),
         ("text/html, application/x-protobuf;v=1", True),
         ("application/x-protobuf;q=0, */*", False),
         ("application/x-protobuf;q=much", False),
@@ -374,6 +376,10 @@ async def test_several_are_answered_200_in_order(http: Http) -> None:
         ("json", "application/x-protobuf", "protobuf"),
         ("json", "*/*", "json"),
         ("json", "application/x-protobuf;q=0", "json"),
+        ("json", "application/x-protobuf, application/json", "json"),
+        ("json", "application/json;q=0.1, application/x-protobuf;q=0.2", "protobuf"),
+        ("protobuf", "application/x-protobuf, application/json", "protobuf"),
+        ("protobuf", "application/json, application/x-protobuf;q=0.9", "json"),
     ],
 )
 async def test_the_answer_is_of_the_bodys_format_or_what_accept_names(

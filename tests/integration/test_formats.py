@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+import os
+import shutil
+import signal
+import sys
+from asyncio.subprocess import PIPE, STDOUT
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from tests.helpers import HOST, Node, running
+from tests.helpers import HOST, ROOT, Node, clean_environment, missing, running
 from yarl import URL
 
 import tricast
@@ -176,6 +182,32 @@ async def test_what_the_client_asks_for(transport: TransportName, format: Format
     assert offers == {compress and transport == "ws"}
 
 
+@pytest.mark.parametrize("format", NAMES)
+async def test_what_is_compressed_keeps_its_order(format: FormatName) -> None:
+    """Of what is published at the same time: what is large takes longer to compress than what is small."""
+    values = [f"{number}" * (30_000 if number % 3 == 0 else 1) for number in range(30)]
+    async with running(compress=True) as node, connect(node, "ws", format, compress=True) as bus:
+        await asyncio.gather(*(bus.publish("t", value) for value in values))
+        assert [message.data for message in await take(bus, len(values))] == values
+
+
+async def test_one_that_is_cancelled_does_not_hold_up_what_is_compressed() -> None:
+    values = [f"{number}" * (30_000 if number % 3 == 0 else 1) for number in range(30)]
+    async with running(compress=True) as node, connect(node, "ws", "json", compress=True) as bus:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(bus.publish("t", value)) for value in values]
+            await asyncio.sleep(0)
+            for task in tasks[::5]:
+                task.cancel()
+        await bus.publish("t", "last")
+        seen: list[Any] = []
+        while "last" not in seen:
+            seen += [message.data for message in await take(bus, 1)]
+    # Of the cancelled ones some may have come, each in its turn.
+    assert seen == [value for value in (*values, "last") if value in seen]
+    assert {*seen} >= {value for number, value in enumerate(values) if number % 5}
+
+
 # Servers, or what stands before them, that speak another format
 
 
@@ -289,3 +321,50 @@ async def test_what_is_no_answer_leaves_the_outcome_unknown(format: FormatName, 
 def test_there_are_two_formats() -> None:
     with pytest.raises(ValueError, match="json, protobuf"):
         tricast.connect("http://127.0.0.1", format="xml")  # type: ignore[arg-type]
+
+
+EXAMPLES = (ROOT / "docs/formats.md").read_text().split("```bash\n")[1].split("```")[0]
+DECLARED, *COMMANDS = EXAMPLES.strip().split("\n\n")
+PRINTED = (
+    ('action: "publish"', "at: "),
+    ('"action":"publish"', '"at":'),
+    ('json: "{\\"say\\":\\"hi\\"}"', "bytes: "),
+    ("hello {", 'json: "{\\"say\\":\\"hi\\"}"', "bytes: "),
+    ('"data":{"say":"hi"}', "B came"),
+)
+"""What each of the commands in docs/formats.md prints."""
+
+
+async def test_the_documents_examples_work_in_bash(tmp_path: Path) -> None:
+    for tool in ("bash", "curl"):
+        if shutil.which(tool) is None:
+            missing(tool)
+    (tmp_path / "proto").symlink_to(ROOT / "proto")
+    (tmp_path / "picture.png").write_bytes(LARGE[:4000])
+    (tmp_path / "protoc").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m grpc_tools.protoc "$@"\n')
+    (tmp_path / "protoc").chmod(0o755)
+    environment = {**clean_environment(), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    address, *functions = DECLARED.split("\n")
+    assert address.startswith("U=http://")
+    async with running(compress=True) as node:
+        for command, printed in zip(COMMANDS, PRINTED, strict=True):
+            await until_printed("\n".join([f"U={node.url}", *functions, command]), printed, tmp_path, environment)
+
+
+async def until_printed(script: str, printed: Sequence[str], folder: Path, environment: dict[str, str]) -> None:
+    """A command that goes on is ended once it has printed all that."""
+    process = await asyncio.create_subprocess_exec(
+        "bash", "-c", script, cwd=folder, env=environment, stdout=PIPE, stderr=STDOUT, start_new_session=True
+    )
+    assert process.stdout is not None
+    text = ""
+    try:
+        async with asyncio.timeout(3 * TIMEOUT):
+            while not all(part in text for part in printed):
+                more = await process.stdout.read(2**16)
+                assert more, f"{script} printed {text}"
+                text += more.decode()
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()

@@ -107,6 +107,8 @@ export class Runner {
 
   /** `cancel`, once the commands on their way are answered; soon in any case. */
   retire(): void {
+    // Nobody asks for it any more, and to sift it for each frame to come would be work in vain.
+    this.#held = [];
     if (!this.#busy) {
       this.cancel();
       return;

@@ -15,6 +15,7 @@ import { type Answer, Link } from "../src/transports/base.js";
 import { EventSourceLink } from "../src/transports/eventsource.js";
 import { LongPollLink } from "../src/transports/longpoll.js";
 import { WebSocketLink } from "../src/transports/websocket.js";
+import type { Frame } from "../src/wire/messages.js";
 
 const ADDRESS = "http://127.0.0.1:9";
 const REQUEST = { topics: ["t"], cursor: "e-1", last: 0 };
@@ -29,7 +30,7 @@ afterEach(() => {
 class DeafLink extends Link {
   readonly name = "ws";
 
-  override async *open(): AsyncGenerator<never, never> {
+  override async *open(): AsyncGenerator<Frame, never> {
     return await new Promise<never>((_, reject) => {
       this.life.signal.addEventListener("abort", () => reject(new ConnectFailed("the link was closed")));
     });
@@ -128,6 +129,34 @@ describe("a link that is retired while a command is on its way", () => {
     runner.cancel();
     expect(link.isClosed).toBe(true);
     expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test("looks at nothing that it held", async () => {
+    const greeting = { transport: "ws", client: "c", heartbeat: 15, dedupe_window: 120, topics: ["t"], node: "n" };
+    const link = deafLink();
+    link.open = async function* () {
+      yield { type: "hello", ...greeting, cursor: "e-1" } as Frame;
+      for (let n = 0; n < 2020; n += 1) yield { type: "message", topic: "t", cursor: `e-${n + 2}`, data: n } as Frame;
+      throw new ConnectFailed("the link was closed");
+    };
+    const session = new Session(["t"]);
+    const overtaken = vi.fn(() => {
+      cursorReads.mockClear();
+      runner.retire();
+      return false;
+    });
+    const runner = new Runner(link, session, new Mailbox(10), "inbox", { greeted: () => {}, overtaken } as never);
+    let cursor = session.cursor;
+    const cursorReads = vi.fn(() => cursor);
+    const set = (value: typeof cursor) => {
+      cursor = value;
+    };
+    Object.defineProperty(session, "cursor", { get: cursorReads, set });
+    runner.send(PUBLISH, false);
+    await runner.run();
+    expect(overtaken).toHaveBeenCalledOnce();
+    expect(cursorReads.mock.calls.length).toBe(0);
+    runner.cancel();
   });
 
   test("is closed with the bus", async () => {

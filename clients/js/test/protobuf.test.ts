@@ -6,6 +6,8 @@ import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
 import { BadRequest, type Bus, type Message, type TransportName } from "../src/index.js";
+import { targetOf } from "../src/options.js";
+import { WebSocketLink } from "../src/transports/websocket.js";
 import { protobuf } from "../src/wire/protobuf.js";
 import { aTopic, dataOf, join, take, until } from "./support/bus.js";
 import { Middlebox, Server } from "./support/server.js";
@@ -206,6 +208,29 @@ describe("a server without this format", () => {
     const bus = join(url, { transports: [way], format: protobuf, openTimeout: 0.5 });
     await expect(bus.opened).rejects.toThrow(why);
   });
+});
+
+test("binary frames are not for those who speak JSON", async () => {
+  const odd = new WebSocketServer({ host: "127.0.0.1", port: 0 });
+  odd.on("connection", (socket) => {
+    const hello = { type: "hello", protocol: 1, transport: "ws", client: "c", cursor: "e-1", heartbeat: 15 };
+    socket.send(Uint8Array.of(1, 2));
+    socket.send(JSON.stringify({ ...hello, dedupe_window: 120, topics: ["lobby"], node: "n" }));
+    socket.send(Uint8Array.of());
+    socket.send(JSON.stringify({ type: "message", topic: "lobby", cursor: "e-2", data: 1 }));
+  });
+  try {
+    await once(odd, "listening");
+    const { port } = odd.address() as AddressInfo;
+    const link = new WebSocketLink(targetOf(`http://127.0.0.1:${port}`, { WebSocket: WebSocket as never }));
+    const frames = link.open({ topics: ["lobby"], cursor: null, last: 0 });
+    expect((await frames.next()).value).toMatchObject({ type: "hello", cursor: "e-1" });
+    expect((await frames.next()).value).toMatchObject({ type: "message", data: 1 });
+    link.close();
+  } finally {
+    for (const socket of odd.clients) socket.terminate();
+    odd.close();
+  }
 });
 
 test("what is no Unicode is refused in both directions", () => {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import json
 import sys
 import time
 from collections.abc import Callable, Coroutine
@@ -14,22 +13,13 @@ from statistics import median
 from typing import Annotated, Any, ParamSpec, TypeVar
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 import tricast
-from tricast.errors import (
-    BadRequest,
-    BusClosed,
-    CommandError,
-    ConnectFailed,
-    Forbidden,
-    OutcomeUnknown,
-    TricastError,
-    Unauthorized,
-)
+from tricast.errors import BadRequest, ConnectFailed, TricastError
 from tricast.memory import FileStore
 from tricast.probe.command import probe
+from tricast.screen import err, explained, out, reasons, show, show_json
 from tricast.wire import json as wire_json
 from tricast.wire.commands import topic_list
 from tricast.wire.cursor import Cursor
@@ -40,9 +30,6 @@ R = TypeVar("R")
 
 EXTENSIONS = ("tricast_server.cli", "tricast_bench.cli")
 OPEN_TIMEOUT = 5.0
-
-out = Console(highlight=False, soft_wrap=True)
-err = Console(highlight=False, soft_wrap=True, stderr=True)
 
 
 class Transport(StrEnum):
@@ -100,7 +87,7 @@ def sub(
     if cursor not in (None, "earliest") and Cursor.parse(cursor) is None:
         raise typer.BadParameter(f"{cursor!a} is no cursor; one looks like k3f9-17, or is 'earliest'")
     bus = _connect(url, topics, transports=transport.names, format=wire, token=token, last=last, cursor=cursor)
-    _run(_sub(bus, _show_json if as_json else _show, count), bus, url)
+    _run(_sub(bus, show_json if as_json else show, count), bus, url)
 
 
 @app.command()
@@ -195,8 +182,8 @@ def _run(main: Coroutine[Any, Any, None], bus: tricast.Bus, url: str) -> None:
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     except TricastError as error:
-        err.print(Text.assemble(("Error: ", "bold red"), _explained(error, url, bus)))
-        for line in _reasons(bus) if isinstance(error, ConnectFailed) else ():
+        err.print(Text.assemble(("Error: ", "bold red"), explained(error, url, bus)))
+        for line in reasons(bus) if isinstance(error, ConnectFailed) else ():
             err.print(Text(line, style="dim"))
         raise typer.Exit(1) from None
 
@@ -247,58 +234,6 @@ def _bytes(file: str) -> bytes:
         return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     except OSError as error:
         raise typer.BadParameter(f"with --bytes, DATA is a file: {error}") from None
-
-
-def _show_json(item: Message | Gap) -> None:
-    # In ASCII: what others publish must not reach a terminal as control characters.
-    print(json.dumps(wire_json.to_members(item), separators=(",", ":")), flush=True)
-
-
-def _show(item: Message | Gap) -> None:
-    if isinstance(item, Gap):
-        may = "" if item.exact else "may "
-        lost = f"{may}have lost messages of {', '.join(item.topics)} up to {item.cursor}: {item.reason}"
-        err.print(Text(lost, style="yellow"))
-        return
-    event = f" {_printable(item.event)}" if item.event is not None else ""
-    head = (f"{item.topic}", "bold cyan"), (f"{event} {item.cursor}", "dim")
-    out.print(Text.assemble(*head, f"  {_printable(item.data)}"))
-
-
-def _printable(data: JsonValue | bytes) -> str:
-    """Strings as they are where they are one harmless line; all else as JSON in ASCII."""
-    if isinstance(data, bytes):
-        return f"({len(data)} bytes) {data[:64].hex(' ')}{' ...' if len(data) > 64 else ''}"
-    if isinstance(data, str) and data.isprintable():
-        return data
-    text = json.dumps(data, ensure_ascii=False)
-    return text if text.isprintable() else json.dumps(data)
-
-
-def _explained(error: TricastError, url: str, bus: tricast.Bus) -> str:
-    match error:
-        case ConnectFailed() if any(record.what == "online" for record in bus.timeline):
-            tried = ", ".join(sorted({record.transport for record in bus.timeline if record.transport}))
-            return f"the server at {url} answers, but not over {tried}. `tricast probe {url}` says what is in the way."
-        case ConnectFailed():
-            return f"nothing works at {url}. Is a server running there (`tricast serve`), and is --url right?"
-        case Unauthorized():
-            return f"the server wants a token ({error}). Give one with --token or TRICAST_TOKEN."
-        case Forbidden():
-            return f"the server does not allow this: {error}. Another --token, or its settings, may."
-        case OutcomeUnknown():
-            return f"{error}. The same command with that --id can be repeated safely while the server remembers it."
-        case BusClosed():
-            return "the connection was closed."
-        case CommandError():
-            return f"the server refused: {error} ({error.code})."
-    return f"{error} ({error.code})."
-
-
-def _reasons(bus: tricast.Bus) -> list[str]:
-    """Why each transport failed the last time it was tried."""
-    last = {record.transport: record.detail for record in bus.timeline if record.what in ("failed", "lost")}
-    return [f"  {name or 'all':4} {detail}" for name, detail in last.items()]
 
 
 if __name__ == "__main__":

@@ -74,11 +74,13 @@ def connect(
     name, which others see as `sender`; made up if None. `token`: a bearer token, or a function or coroutine function
     that gives one for each request; it is asked again where one expires or is refused, and the stream goes on at its
     cursor. `echo` False: not to be sent the own messages. `format`: how all of this travels; in "protobuf" bytes go as
-    they are, where in "json" they are base64. `compress`: take a WebSocket compressed from a server that does that
-    (RFC 7692); answers to polls always may be. `on_gap`: whether a loss is yielded as a `Gap` among the messages or
-    raised as `GapError`; iterating on then goes on behind it. `buffer`: how many messages wait for the consumer before
-    no more are read. `store` remembers what worked from one connect to the next; `policy` holds the times of the
-    fallback. Times are in seconds. Raises ValueError or BadRequest for what cannot be meant.
+    they are, where in "json" they are base64. `compress` is about WebSocket alone: whether to compress in both
+    directions, what is published as well as what comes, if the server agrees to it (RFC 7692). Where False, answers to
+    polls still come in gzip from a server that compresses; an event stream never is compressed. `on_gap`: whether a
+    loss is yielded as a `Gap` among the messages or raised as `GapError`; iterating on then goes on behind it.
+    `buffer`: how many messages wait for the consumer before no more are read. `store` remembers what worked from one
+    connect to the next; `policy` holds the times of the fallback. Times are in seconds. Raises ValueError or
+    BadRequest for what cannot be meant.
     """
     names = tuple(dict.fromkeys(transports))
     if not names or not set(names) <= set(LINKS):

@@ -107,6 +107,8 @@ class Runner:
     def retire(self) -> None:
         """`cancel`, once the commands on their way are answered; soon in any case."""
         self._retired, self.carrying = True, False
+        # Nobody asks for it any more, and to sift it for each frame to come would be work in vain.
+        self._held.clear()
         self._released.set()
         if self._busy:
             self._loop.call_later(LINGER, self.cancel)

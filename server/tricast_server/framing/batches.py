@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import zlib
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,8 @@ LEVEL = 4
 """Of zlib's. 178 kB of chat became 26 kB in 3 ms; with 1 it is 32 kB in as long, with 6 24 kB in thrice as long."""
 GZIP_WINDOW = 31
 """15 bits, and 16 for the gzip format (RFC 1952)."""
+THREADS = threading.Semaphore(2)
+"""Bodies that are compressed in threads at a time. More are sent plain: the loop's threads have other things to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +39,13 @@ class Body:
 
 
 class Batch(Framing):
-    """How messages become an answer. All polls that one flush has woken are given the same bytes."""
+    """How messages become an answer, gzip or not. All polls that one flush has woken are given the same bytes."""
 
     format: Format
     content_type: str
 
-    def __init__(self, *, zipped: bool = False) -> None:
-        self._name = f"poll.{self.format.name}" + (".gzip" if zipped else "")
+    def __init__(self) -> None:
+        self._name = f"poll.{self.format.name}"
         self._last: tuple[Slice | None, Mapping[str, str], bytes, int] = (None, {}, b"", 0)
         self._last_zipped: tuple[Slice | None, Body | asyncio.Future[Body]] = (None, Body(b"", zipped=False))
 
@@ -145,7 +148,16 @@ def _zipped(body: bytes) -> Body | asyncio.Future[Body]:
         return Body(body, zipped=False)
     if len(body) < THREAD_FROM:
         return _compressed(body)
-    return asyncio.get_running_loop().run_in_executor(None, _compressed, body)
+    if not THREADS.acquire(blocking=False):
+        return Body(body, zipped=False)
+    return asyncio.get_running_loop().run_in_executor(None, _compressed_in_a_thread, body)
+
+
+def _compressed_in_a_thread(body: bytes) -> Body:
+    try:
+        return _compressed(body)
+    finally:
+        THREADS.release()
 
 
 def _compressed(body: bytes) -> Body:
@@ -153,7 +165,6 @@ def _compressed(body: bytes) -> Body:
     return Body(smaller, zipped=True) if len(smaller) < len(body) else Body(body, zipped=False)
 
 
-_BATCHES: tuple[type[Batch], ...] = (JsonBatch, TextBatch, ProtobufBatch)
-PLAIN: Mapping[str, Batch] = {kind.format.name: kind() for kind in _BATCHES}
-ZIPPED: Mapping[str, Batch] = {kind.format.name: kind(zipped=True) for kind in _BATCHES}
-"""For clients that take gzip."""
+_BATCHES: tuple[Batch, ...] = (JsonBatch(), TextBatch(), ProtobufBatch())
+BATCHES: Mapping[str, Batch] = {batch.format.name: batch for batch in _BATCHES}
+"""By the format's name."""

@@ -13,9 +13,14 @@ ANYTHING = "*/*"
 GZIP = ("gzip", "x-gzip")
 
 
-def accepts(request: web.Request, media_type: str) -> bool:
-    """Whether Accept names it. A wildcard names nothing."""
-    return any(_weights(header).get(media_type, 0) > 0 for header in request.headers.getall("Accept", ()))
+def prefers(request: web.Request, media_type: str, to: str) -> bool:
+    """Whether Accept names the one type with more weight than the other. A wildcard names nothing."""
+    return _weight_of(request, media_type) > _weight_of(request, to)
+
+
+def _weight_of(request: web.Request, media_type: str) -> float:
+    """0 where Accept does not name it."""
+    return max((_weights(header).get(media_type, 0.0) for header in request.headers.getall("Accept", ())), default=0.0)
 
 
 def accepts_gzip(request: web.Request) -> bool:

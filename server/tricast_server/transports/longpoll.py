@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from tricast.wire import protobuf
+from tricast.wire import json, protobuf
 from tricast.wire.cursor import Cursor
 from tricast.wire.messages import Bye, Hello
 from tricast_server.bus.view import Slice, View
 from tricast_server.framing import PROTOBUF
-from tricast_server.framing.batches import PLAIN, ZIPPED, Batch
+from tricast_server.framing.batches import BATCHES, Batch
 from tricast_server.guard.authorise import Grant
 from tricast_server.guard.origin import CORS, vary
 from tricast_server.service import Service
-from tricast_server.transports.accept import ANYTHING, accepts, accepts_gzip
+from tricast_server.transports.accept import ANYTHING, accepts_gzip, prefers
 from tricast_server.transports.connect import EARLIEST, enter
 from tricast_server.transports.params import Params
 from tricast_server.transports.whole import WholeResponse, can_be_whole, whole
@@ -41,10 +41,12 @@ async def handle(request: web.Request, service: Service) -> web.StreamResponse:
             with service.limits.seat(request, goes_on=goes_on):
                 part = await _wait(request, service, view, part.next, params, grant)
     bye = service.bye() if bus.draining and not part.more else None
-    format = _format(request, params)
+    batch = BATCHES[_format(request, params)]
+    if request.transport is not None:  # whoever is answered may come again
+        service.pollers.add(request.transport)
     if zips and accepts_gzip(request):
-        return await _zipped_answer(request, service, ZIPPED[format], part, hello, bye)
-    return _answer(request, service, PLAIN[format], part, hello, bye)
+        return await _zipped_answer(request, service, batch, part, hello, bye)
+    return _answer(request, service, batch, part, hello, bye)
 
 
 async def _wait(
@@ -66,7 +68,7 @@ def _format(request: web.Request, params: Params) -> str:
     """The query goes before Accept, where a library may have written what nobody chose."""
     if params.format_given or request.headers.get("Accept", ANYTHING) == ANYTHING:
         return params.format.name
-    if not accepts(request, protobuf.CONTENT_TYPE):
+    if not prefers(request, protobuf.CONTENT_TYPE, to=json.CONTENT_TYPE):
         return params.format.name
     vary(request, "Accept")
     return PROTOBUF.name
@@ -75,8 +77,6 @@ def _format(request: web.Request, params: Params) -> str:
 def _answer(
     request: web.Request, service: Service, batch: Batch, part: Slice, hello: Hello | None, bye: Bye | None
 ) -> web.StreamResponse:
-    if request.transport is not None:  # whoever has been answered may come again
-        service.pollers.add(request.transport)
     if hello is None and bye is None and service.alone and can_be_whole(request):
         data, size = batch.whole(service.bus, part, request[CORS])
         service.bus.count(batch, len(part.shown), size)
@@ -93,8 +93,6 @@ async def _zipped_answer(
     headers = batch.headers(part)
     if body.zipped:
         headers["Content-Encoding"] = "gzip"
-    if request.transport is not None:
-        service.pollers.add(request.transport)
     service.bus.count(batch, len(part.shown), len(body.data))
     if hello is None and bye is None and service.alone and can_be_whole(request):
         cors = request[CORS]

@@ -72,7 +72,8 @@ export const json: Format = {
   name: "json",
   // None: as text/plain, so browsers need not ask first whether they may send it to another origin.
   headers: {},
-  decode,
+  // A binary frame of a WebSocket is for another format, or for a later version.
+  decode: (payload) => (isText(payload) ? decode(payload) : null),
   decodeBatch,
   decodeAnswer: decode,
   encode,

@@ -44,6 +44,8 @@ class WebSocketLink(Link):
     def __init__(self, target: Target) -> None:
         super().__init__(target)
         self._ws: aiohttp.ClientWebSocketResponse | None = None
+        # In turn: aiohttp compresses what is large in a task of its own, where what is small would overtake it.
+        self._turn = asyncio.Lock()
         self._refs = itertools.count(1)
         self._waiting: dict[str, asyncio.Future[Answer | TransportError]] = {}
         self._complaint: Error | None = None
@@ -77,8 +79,9 @@ class WebSocketLink(Link):
         try:
             with network(ConnectionLost, "sending on the WebSocket"):
                 async with asyncio.timeout(self.target.send_timeout):
-                    for payload in payloads:
-                        await (ws.send_str(payload) if isinstance(payload, str) else ws.send_bytes(payload))
+                    async with self._turn:
+                        for payload in payloads:
+                            await (ws.send_str(payload) if isinstance(payload, str) else ws.send_bytes(payload))
                     answers = [await future for future in futures]
         finally:
             for ref in refs:
