@@ -34,13 +34,13 @@ def engine(request: pytest.FixtureRequest) -> Iterator[engines.Server]:
 async def test_nothing_is_lost_in_silence_whatever_fails(
     engine: engines.Server, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    outcome = await trial(engine, Plan(seed=SEED, seconds=10.0, clients=120, rate=120.0), tmp_path, print)
+    outcome = await trial(engine, Plan(seed=SEED, seconds=10.0, clients=60, rate=60.0), tmp_path, print)
     print(outcome.verdict, dict(outcome.seen), sep="\n")
     assert faults_of(outcome, request.node.callspec.params["engine"]) == []
     assert len(outcome.faults) == 8
-    assert outcome.verdict.counts["ack"] > 500
-    assert all(outcome.seen[f"moves: {transport}"] > 15 for transport in TRANSPORTS)
-    assert outcome.seen["switches"] > 10
+    assert outcome.verdict.counts["ack"] > 200
+    assert all(outcome.seen[f"moves: {transport}"] > 8 for transport in TRANSPORTS)
+    assert outcome.seen["switches"] > 2
 
 
 async def test_each_poll_is_answered_by_another_node_and_nothing_is_missing(tmp_path: Path) -> None:
