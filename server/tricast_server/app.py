@@ -9,6 +9,7 @@ from aiohttp import web
 
 from tricast.errors import CommandError, Unavailable
 from tricast_server import assets, canary, logs, metrics
+from tricast_server.alone import Alone
 from tricast_server.backplane.base import Backplane
 from tricast_server.describe.handlers import asyncapi_json, openapi_json
 from tricast_server.drain import drain
@@ -41,6 +42,7 @@ def setup(
     It starts and stops with the application. The Service that is returned publishes from your own handlers.
     """
     service = Service(settings or Settings(), authorise=authorise, backplane=backplane)
+    service.overview = Alone(service)
     if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
         raise ValueError('prefix is "" or begins with a slash and does not end with one')
 

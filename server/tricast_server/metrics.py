@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from prometheus_client import (
     CONTENT_TYPE_PLAIN_0_0_4,
@@ -25,16 +25,14 @@ from prometheus_client.registry import Collector
 
 from tricast.errors import COMMAND_ERRORS
 from tricast_server.bus.meters import Histogram, by_transport
+from tricast_server.service import Service
 from tricast_server.tally import FALLBACKS, OTHER, SOURCES, TRANSPORTS
-
-if TYPE_CHECKING:
-    from tricast_server.service import Service
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 Labels: TypeAlias = tuple[str, ...]
 Value: TypeAlias = float | Histogram
-_Read: TypeAlias = Callable[["Service"], Iterable[tuple[Labels, Value]]]
+_Read: TypeAlias = Callable[[Service], Iterable[tuple[Labels, Value]]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
-
-from tricast_server import metrics
-from tricast_server.usage import usage
-
-if TYPE_CHECKING:
-    from tricast_server.service import Service
+from typing import Any
 
 
 class Overview(ABC):
@@ -23,17 +16,3 @@ class Overview(ABC):
     @abstractmethod
     async def metrics(self) -> str:
         """For `/metrics`, as `metrics.CONTENT_TYPE` says."""
-
-
-class Alone(Overview):
-    """One node's own figures."""
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
-
-    async def stats(self) -> dict[str, Any]:
-        process = await asyncio.to_thread(usage)
-        return {**self._service.stats(), "process": process}
-
-    async def metrics(self) -> str:
-        return (await asyncio.to_thread(metrics.render, self._service)).decode()

@@ -24,7 +24,7 @@ from tricast_server.bus.tasks import end_task
 from tricast_server.guard.authorise import CHALLENGE, NOBODY, Access, Authorise, Grant, allow_all, challenge
 from tricast_server.guard.leases import Leases
 from tricast_server.guard.limits import Limits
-from tricast_server.overview import Alone, Overview
+from tricast_server.overview import Overview
 from tricast_server.pollers import Pollers
 from tricast_server.settings import Settings
 from tricast_server.tally import Tally
@@ -60,6 +60,9 @@ class Service:
     Raises ValueError where the settings' backplane is none.
     """
 
+    overview: Overview
+    """Who answers `/stats` and `/metrics`: whoever makes this says who."""
+
     def __init__(
         self, settings: Settings, *, authorise: Authorise = allow_all, backplane: Backplane | None = None
     ) -> None:
@@ -85,8 +88,6 @@ class Service:
         """What `/metrics` says: see `tricast_server.metrics`."""
         self.limits = Limits(settings)
         self.pollers = Pollers()
-        self.overview: Overview = Alone(self)
-        """Who answers `/stats` and `/metrics`."""
         self.alone = False
         """Whether nothing else in the application has a say in our responses, so that they may be made beforehand."""
         self.drain_ends = 0.0

@@ -15,9 +15,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tricast.wire.cursor import Cursor
 from tricast_server import metrics
+from tricast_server.alone import Alone
 from tricast_server.bus.tasks import end_task
 from tricast_server.cluster.channel import Channel
-from tricast_server.overview import Alone, Overview
+from tricast_server.overview import Overview
 
 WORKER_TIMEOUT = 1.0
 SUPERVISOR_TIMEOUT = 2.0

@@ -21,6 +21,7 @@ from aiohttp import web
 
 from tricast.errors import Unavailable
 from tricast_server import logs
+from tricast_server.alone import Alone
 from tricast_server.app import setup
 from tricast_server.bus.tasks import end_task
 from tricast_server.cluster.channel import Channel
@@ -28,7 +29,6 @@ from tricast_server.cluster.gather import Together, figures
 from tricast_server.cluster.waiting import first_of
 from tricast_server.connection import Connections
 from tricast_server.hosting import accept, connections_of, drained, new_event_loop, runner_of, stop_signal
-from tricast_server.overview import Alone
 from tricast_server.settings import Settings
 
 log = logging.getLogger(__name__)

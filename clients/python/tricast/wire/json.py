@@ -12,18 +12,16 @@ from typing import Any, Final
 
 from tricast.errors import BadRequest, ProtocolError
 from tricast.wire.messages import (
+    FRAMES,
     NO_DATA,
     Batch,
     Bye,
     Command,
-    Error,
     Frame,
     Gap,
-    Heartbeat,
     Hello,
     JsonValue,
     Message,
-    Reply,
 )
 
 NAME: Final = "json"
@@ -32,7 +30,6 @@ DEPTH_MAX = 64
 CONTAINERS_MAX = 65_536
 """Arrays and objects in one text: each takes some microseconds and hundreds of bytes, out of three characters."""
 
-_FRAMES: dict[str, type[Frame]] = {cls.type: cls for cls in (Hello, Message, Gap, Heartbeat, Reply, Error, Bye)}
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
 """Also one without an end: so it matches at each quote, and takes no longer than the text is."""
 _member_names: dict[type[Any], tuple[tuple[str, str], ...]] = {}
@@ -234,7 +231,7 @@ def frame_of(members: JsonValue) -> Frame | None:
     """The frame that a JSON object spells; None where its type is unknown. Raises ProtocolError."""
     if not isinstance(members, dict) or not isinstance(members.get("type"), str):
         raise ProtocolError("a frame is no object with a type")
-    cls = _FRAMES.get(members["type"])
+    cls = FRAMES.get(members["type"])
     if cls is None:
         return None
     values: dict[str, Any] = {}

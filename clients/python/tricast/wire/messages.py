@@ -98,6 +98,8 @@ class Bye:
 NO_DATA = ...
 
 Frame: TypeAlias = Hello | Message | Gap | Heartbeat | Reply | Error | Bye
+FRAMES: dict[str, type[Frame]] = {cls.type: cls for cls in (Hello, Message, Gap, Heartbeat, Reply, Error, Bye)}
+"""By `type`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

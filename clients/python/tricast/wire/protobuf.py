@@ -19,6 +19,7 @@ from tricast.wire import json
 from tricast.wire import tricast_pb2 as pb
 from tricast.wire.commands import COMMANDS_MAX
 from tricast.wire.messages import (
+    FRAMES,
     NO_DATA,
     Batch,
     Bye,
@@ -26,7 +27,6 @@ from tricast.wire.messages import (
     Error,
     Frame,
     Gap,
-    Heartbeat,
     Hello,
     JsonValue,
     Message,
@@ -36,7 +36,6 @@ from tricast.wire.messages import (
 NAME: Final = "protobuf"
 CONTENT_TYPE: Final = "application/x-protobuf"
 
-_FRAMES: dict[str, type[Frame]] = {cls.type: cls for cls in (Hello, Message, Gap, Heartbeat, Reply, Error, Bye)}
 _NEEDED = frozenset({"topic", "cursor", "code", "action"})
 """Texts that readers rely on. Protobuf knows no fields that must be there: an empty one is absent."""
 _NOT_PROTOBUF = (DecodeError, UnicodeDecodeError)
@@ -215,7 +214,7 @@ def _command_parsed(message: Parsed, payload: bytes) -> Parsed:
 
 def _frame_of(frame: pb.Frame) -> Frame | None:
     kind = frame.WhichOneof("frame")
-    return None if kind is None else _value_of(_FRAMES[kind], getattr(frame, kind))
+    return None if kind is None else _value_of(FRAMES[kind], getattr(frame, kind))
 
 
 Value = TypeVar("Value", bound=Frame)
