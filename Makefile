@@ -87,11 +87,7 @@ tools: $(VENV)/.stamp-dev $(FOREIGN)/node_modules/.stamp $(FIRST)/node_modules/.
 
 .PHONY: test
 test: check tools ## the checks, then all tests (WORKERS=, PYTEST_ARGS=)
-	@echo "==> pytest"
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
-	@echo "==> vitest: $(JS), $(WEB)"
-	@npm test --silent --prefix $(JS)
-	@npm test --silent --prefix $(WEB)
+	@sh scripts/run-tests.sh -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 .PHONY: faults
 faults: $(VENV)/.stamp-dev ## 300 clients of three nodes while everything fails, 10 minutes on each engine (FAULTS_ARGS=--help)
