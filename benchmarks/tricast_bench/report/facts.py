@@ -36,9 +36,9 @@ FACTS: Sequence[tuple[str, Mapping[Transport, str]]] = (
     (
         "Binary",
         {
-            "ws": "Has binary frames; this bus sends JSON, with bytes as base64",
+            "ws": "Has binary frames: protobuf with bytes as they are; in JSON as base64",
             "sse": "No: UTF-8 text only; bytes as base64",
-            "poll": "Any body could be; this bus sends JSON, with bytes as base64",
+            "poll": "Any body can be: protobuf with bytes as they are; in JSON as base64",
         },
     ),
     (

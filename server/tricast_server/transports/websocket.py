@@ -113,7 +113,7 @@ def _check_protocols(request: web.Request) -> None:
     """A token alone is none of the formats, so a browser would fail the connection (and aiohttp would log the list)."""
     offered = offered_protocols(request)
     if any(map(is_like_a_token, offered)) and not any(name in PROTOCOLS for name in offered):
-        raise BadRequest(f"a token is offered beside the format: {SUBPROTOCOL}json, {TOKEN_PROTOCOL}...")
+        raise BadRequest(f"offer a format: {', '.join(PROTOCOLS)}; a token stands beside it, as {TOKEN_PROTOCOL}...")
 
 
 async def _refuse(
