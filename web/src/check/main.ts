@@ -43,6 +43,7 @@ async function start(): Promise<void> {
     button.disabled = false;
     write(button, "Check again");
   });
+  button.disabled = false; // a press before there is somebody to hear it would send the form
 
   const copied = async (text: string) => {
     write(byId("copied"), (await copy(text)) ? "Copied" : "Could not copy");
